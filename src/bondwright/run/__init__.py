@@ -1,0 +1,1 @@
+"""Running functions elsewhere: `submit(function, arguments, resources) -> Future`."""

@@ -1,0 +1,1 @@
+"""Screening: one kind of evidence about a candidate per module."""

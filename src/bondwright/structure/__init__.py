@@ -1,0 +1,1 @@
+"""Structures: reading and writing, neighbours, symmetry, identity."""
