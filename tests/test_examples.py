@@ -1,0 +1,105 @@
+"""The example campaign: its files are what its script writes, its crystals are real."""
+
+from __future__ import annotations
+
+import csv
+import io
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import spglib
+from ase import Atoms
+from ase.io import read
+from ase.neighborlist import neighbor_list
+
+EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "tio2"
+
+# space group, measured density in g/cm3 (Deer, Howie & Zussman, Rock-Forming Minerals: 4.23-4.25,
+# 3.89-3.90 and 4.12-4.14), and the mean of the six Ti-O bonds in Å (Meagher & Lager 1979; Horn et
+# al. 1972).
+MINERALS = {
+    "rutile": (136, 4.25, 1.959),
+    "anatase": (141, 3.90, 1.949),
+    "brookite": (61, 4.13, 1.959),
+}
+
+
+def rows() -> list[dict[str, str]]:
+    with (EXAMPLE / "candidates.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def atoms_of(text: str) -> Atoms:
+    return read(io.StringIO(text), format="cif")
+
+
+def bonds_per_metal(atoms: Atoms) -> tuple[float, float]:
+    """Mean Ti-O distance (Å) below 2.4 Å, and the number of such bonds per Ti."""
+    i, j, distance = neighbor_list("ijd", atoms, 2.4)
+    bonds = distance[(atoms.numbers[i] == 22) & (atoms.numbers[j] == 8)]
+    return float(bonds.mean()), len(bonds) / int((atoms.numbers == 22).sum())
+
+
+def test_committed_files_are_what_the_script_writes(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, EXAMPLE / "make_candidates.py", tmp_path], check=True)
+    written = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
+    assert [str(p) for p in written] == [
+        "candidates.csv",
+        *(f"controls/{name}.cif" for name in sorted(MINERALS)),
+    ]
+    for name in written:
+        assert (tmp_path / name).read_bytes() == (EXAMPLE / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("name", MINERALS)
+def test_controls_are_the_minerals(name: str) -> None:
+    number, density, bond = MINERALS[name]
+    text = (EXAMPLE / "controls" / f"{name}.cif").read_text(encoding="utf-8")
+    atoms = atoms_of(text)
+    found = spglib.get_symmetry_dataset(
+        (atoms.cell[:], atoms.get_scaled_positions(), atoms.numbers), symprec=1e-3
+    )
+    assert found.number == number
+    assert f"_symmetry_Int_Tables_number   {number}\n" in text
+    mean, count = bonds_per_metal(atoms)
+    assert count == 6
+    assert mean == pytest.approx(bond, abs=0.002)
+    grams = atoms.get_masses().sum() / atoms.get_volume() * 1.66053907
+    assert grams == pytest.approx(density, rel=0.01)  # natural minerals: impurities, voids
+
+
+def test_frameworks_are_titanium_oxides_with_plausible_bonds() -> None:
+    frameworks = [row for row in rows() if row["kind"].startswith("framework")]
+    assert len(frameworks) == 16
+    for row in frameworks:
+        atoms = atoms_of(row["cif"])
+        assert len(atoms) <= 24
+        assert (atoms.numbers == 8).sum() == 2 * (atoms.numbers == 22).sum(), row["name"]
+        mean, count = bonds_per_metal(atoms)
+        # Shannon radii of Ti4+ with 4 to 9 neighbours give 1.8 to 2.15 Å.
+        assert 1.78 < mean < 2.2, row["name"]
+        assert 4 <= count <= 9, row["name"]
+        declared = next(x for x in row["cif"].splitlines() if "Int_Tables" in x).split()[1]
+        found = spglib.get_symmetry_dataset(
+            (atoms.cell[:], atoms.get_scaled_positions(), atoms.numbers), symprec=0.01
+        )
+        assert found.number == int(declared), row["name"]
+
+
+def test_arms_are_dealt_out_evenly_and_by_lot() -> None:
+    asked = np.array([float(row["asked_band_gap"]) for row in rows()])
+    assert set(asked) == {1.5, 4.5}
+    assert abs((asked == 1.5).sum() - (asked == 4.5).sum()) <= 1
+    assert (np.diff(asked) != 0).mean() < 0.9  # not one after the other
+
+
+def test_campaign_file_names_files_that_exist() -> None:
+    campaign = tomllib.loads((EXAMPLE / "campaign.toml").read_text(encoding="utf-8"))
+    header = rows()[0].keys()
+    for entry in campaign["input"]:
+        assert all((EXAMPLE / name).is_file() for name in entry["files"])
+        assert set(entry.get("asked_columns", {}).values()) <= header
