@@ -1,0 +1,126 @@
+"""The primitive reduced cell of a crystal: what is compared when novelty is asked.
+
+Reduction is most of the cost of comparing two structures, and it depends on one structure only.
+It is done once, by the steps StructureMatcher takes (Niggli cell, then the smallest cell that maps
+the crystal onto itself within 0.25 Å).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from functools import reduce
+from math import gcd
+
+import numpy as np
+import spglib
+from ase import Atoms
+from numpy.typing import NDArray
+from pymatgen.core import Lattice, Structure
+
+from bondwright.structure.identity import reduced_formula
+
+_EXACT_A = 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedCell:
+    """A primitive Niggli cell, scaled to a volume of 1 per atom.
+
+    Attributes:
+        formula: reduced formula, "TiO2".
+        numbers: atomic numbers in ascending order, shape (n,).
+        fractional: fractional positions in [0, 1), shape (n, 3).
+        matrix: lattice vectors as rows, volume n, shape (3, 3).
+    """
+
+    formula: str
+    numbers: NDArray[np.uint8]
+    fractional: NDArray[np.float64]
+    matrix: NDArray[np.float64]
+    lengths: NDArray[np.float64] = field(init=False)
+    angles: NDArray[np.float64] = field(init=False)
+    anchor: int = field(init=False)
+    _grid: list[tuple[float, NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]] = field(
+        init=False, default_factory=list
+    )
+
+    def __post_init__(self) -> None:
+        lattice = Lattice(self.matrix)
+        values, counts = np.unique(self.numbers, return_counts=True)
+        # The first atom of the rarest element: fewest translations to try.
+        anchor = int(np.flatnonzero(self.numbers == values[counts.argmin()])[0])
+        object.__setattr__(self, "lengths", np.array(lattice.abc))
+        object.__setattr__(self, "angles", np.array(lattice.angles))
+        object.__setattr__(self, "anchor", anchor)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def vectors_within(
+        self, radius: float
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return the lattice vectors up to a length, the null vector excluded.
+
+        Args:
+            radius: largest length, scaled units.
+
+        Returns:
+            Integer coefficients (n, 3), vectors (n, 3) and lengths (n,); possibly some vectors
+            beyond the radius, kept from an earlier call.
+        """
+        if not self._grid or self._grid[0][0] < radius:
+            planes = np.linalg.norm(np.linalg.inv(self.matrix), axis=0)
+            reach = [np.arange(-n, n + 1) for n in np.floor(radius * planes + 1e-9).astype(int)]
+            integers = np.stack(np.meshgrid(*reach, indexing="ij"), axis=-1).reshape(-1, 3)
+            vectors = integers @ self.matrix
+            norms = np.linalg.norm(vectors, axis=1)
+            keep = (norms <= radius) & (norms > 0)
+            self._grid[:] = [(radius, integers[keep], vectors[keep], norms[keep])]
+        return self._grid[0][1:]
+
+
+def reduce_cell(atoms: Atoms) -> ReducedCell:
+    """Return the primitive Niggli cell of a crystal, scaled to a volume of 1 per atom.
+
+    Args:
+        atoms: a periodic cell (Å) of any shape.
+
+    Raises:
+        ValueError: the cell has no volume, a value that is not finite, or resists reduction.
+    """
+    if len(atoms) == 0 or not np.isfinite(atoms.positions).all() or not atoms.cell.volume > 0:
+        raise ValueError("a crystal needs atoms, finite positions and a cell with a volume")
+    matrix, fractional, numbers = _exact_primitive(atoms)
+    order = np.argsort(numbers, kind="stable")
+    structure = Structure(Lattice(matrix), numbers[order], fractional[order])
+    structure = structure.get_reduced_structure("niggli")
+    counts = np.unique(numbers, return_counts=True)[1].tolist()
+    if reduce(gcd, counts) > 1:  # otherwise no smaller cell holds whole atoms
+        structure = structure.get_primitive_structure()
+    found = np.array(structure.atomic_numbers, dtype=np.uint8)
+    order = np.argsort(found, kind="stable")
+    wrapped = structure.frac_coords[order] % 1.0
+    return ReducedCell(
+        formula=reduced_formula(atoms),
+        numbers=found[order],
+        fractional=np.where(wrapped >= 1.0, 0.0, wrapped),
+        matrix=structure.lattice.matrix * (len(structure) / structure.volume) ** (1 / 3),
+    )
+
+
+def _exact_primitive(
+    atoms: Atoms,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Return lattice, fractional positions and numbers of the cell without exact repetitions.
+
+    Supercells are common and slow to reduce by search; where the repetition is exact (0.00001 Å)
+    spglib finds the primitive cell directly, and it is the same one.
+    """
+    cell = (atoms.cell[:], atoms.get_scaled_positions(), atoms.numbers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = spglib.find_primitive(cell, symprec=_EXACT_A)
+    if found is not None and len(found[2]) < len(atoms) and len(atoms) % len(found[2]) == 0:
+        cell = found
+    return np.asarray(cell[0]), np.asarray(cell[1]), np.asarray(cell[2], dtype=np.int64)
