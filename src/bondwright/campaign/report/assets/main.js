@@ -1,0 +1,195 @@
+"use strict";
+// Filling the page: tables, figures, links between them.
+(() => {
+  const { el, data } = BW;
+  const at = (id) => document.getElementById(id);
+  const rows = data.rows;
+  const candidates = rows.filter((row) => !row.control);
+  const controls = rows.filter((row) => row.control);
+  const survivors = candidates.filter((row) => row.outcome === "survived");
+
+  const group = (row) => {
+    const full = data.details[row.key];
+    return full && ((full.measures_relaxed || full.measures || {}).group);
+  };
+
+  const column = {
+    name: { title: "Candidate", value: (r) => r.name, cell: (r) => r.name },
+    formula: { title: "Formula", value: (r) => r.formula, cell: (r) => r.formula || "\u2013" },
+    group: { title: "Space group", hint: "Found with a tolerance of 0.1 \u00c5, after relaxation",
+      value: group, cell: (r) => group(r) || "\u2013" },
+    hull: { title: "Above hull (eV/atom)", number: true, value: (r) => r.energy_above_hull,
+      cell: (r) => BW.number(r.energy_above_hull, 3) },
+    gap: { title: "Band gap (eV)", hint: "Estimate \u00b1 its standard error", number: true,
+      value: (r) => r.band_gap, cell: (r) => BW.number(r.band_gap, 2) +
+        (r.band_gap_sigma === undefined ? "" : ` \u00b1 ${BW.number(r.band_gap_sigma, 2)}`) },
+    density: { title: "Density (g/cm\u00b3)", number: true, value: (r) => r.density,
+      cell: (r) => BW.number(r.density, 2) },
+    volume: { title: "Volume change", hint: "During relaxation", number: true,
+      value: (r) => r.volume_change, cell: (r) => BW.percent(r.volume_change) },
+    unique: { title: "Unique", hint: "No other candidate of this campaign is the same crystal",
+      value: (r) => (r.unique === undefined ? undefined : String(r.unique)),
+      cell: (r) => (r.unique === undefined ? "\u2013" : r.unique ? "yes" : "no") },
+    fresh: { title: "New", hint: "Compared with the reference of known crystals",
+      value: (r) => r.new_in && r.new_in.join(", "), cell: newness },
+    asked: { title: "Asked for", value: (r) => r.asked && Object.values(r.asked)[0],
+      number: true, cell: asked },
+    origin: { title: "From", value: (r) => r.origin, cell: (r) => r.origin },
+    atoms: { title: "Atoms", number: true, value: (r) => r.atoms, cell: (r) => BW.number(r.atoms, 0) },
+    outcome: { title: "Outcome", value: (r) => r.outcome, cell: (r) => BW.chip(r.outcome) },
+    stage: { title: "Stopped at",
+      value: (r) => r.stage && data.stages.findIndex((s) => s.name === r.stage),
+      cell: (r) => (r.stage ? BW.stageTitle(r.stage) : "\u2013") },
+    why: { title: "Why", value: (r) => BW.why(r), cell: (r) => el("span", { class: "why",
+      title: r.message }, BW.capital(BW.why(r))) },
+    message: { title: "What stopped it", value: (r) => BW.why(r),
+      cell: (r) => el("span", { class: "told" }, r.message || BW.capital(BW.why(r))) },
+    marks: { title: "Stages", hint: "One mark per stage, in the order of the funnel",
+      value: (r) => r.marks.filter((m) => m === "passed").length, cell: marks },
+  };
+
+  function newness(row) {
+    if (row.new_in === undefined) return "\u2013";
+    if (row.new_in.length) return BW.capital(row.new_in.join(", "));
+    return row.matches ? `Known: ${row.matches[0]}` : "Known";
+  }
+
+  function asked(row) {
+    if (!row.asked) return "\u2013";
+    return Object.entries(row.asked).map(([name, x]) => BW.withUnit(x, name)).join(", ");
+  }
+
+  function marks(row) {
+    const said = data.stages.map((s, n) => `${s.title}: ${row.marks[n] || "not asked"}`);
+    return el("span", { class: "marks", role: "img", "aria-label": said.join(", ") },
+      row.marks.map((m, n) => BW.mark(m, said[n])));
+  }
+
+  const has = (list, key) => list.some((row) => row[key] !== undefined);
+  const only = (list, choices) => choices.filter(([key]) => key === true || has(list, key))
+    .map(([, chosen]) => chosen);
+
+  const measured = (list) => only(list, [[true, column.name], [true, column.formula],
+    [true, column.group], ["energy_above_hull", column.hull], ["band_gap", column.gap],
+    ["density", column.density], ["volume_change", column.volume], ["unique", column.unique],
+    ["new_in", column.fresh], ["asked", column.asked]]);
+
+  const byHull = (columns) => (columns.includes(column.hull)
+    ? { column: columns.indexOf(column.hull), down: false } : null);
+
+  const tables = [];
+  function table(id, list, columns, options = {}) {
+    const place = at(id);
+    if (place) tables.push(new BW.Table(place, { rows: list, columns, ...options }));
+  }
+
+  function survivorTable() {
+    const columns = [...measured(survivors), column.origin];
+    table("survivor-table", survivors, columns, { caption: "Survivors", sort: byHull(columns),
+      search: survivors.length > 10 });
+  }
+
+  function controlTable() {
+    const columns = [...measured(controls).filter((c) => c !== column.asked), column.marks];
+    table("control-table", controls, columns, { caption: "Controls" });
+  }
+
+  function nearestTable() {
+    const near = data.nearest.map((key) => BW.byKey.get(key));
+    const columns = only(near, [[true, column.name], [true, column.formula], [true, column.group],
+      [true, column.stage], ["energy_above_hull", column.hull], ["density", column.density],
+      ["asked", column.asked], [true, column.message]]);
+    table("nearest-table", near, columns, { caption: "Candidates that came nearest" });
+  }
+
+  function everyTable() {
+    const outcomes = [...new Set(candidates.map((r) => r.outcome))].sort();
+    const reasons = new Map();
+    for (const r of candidates) if (r.reason) reasons.set(r.reason, (reasons.get(r.reason) || 0) + 1);
+    const sorted = [...reasons].sort((a, b) => b[1] - a[1]);
+    const columns = only(candidates, [[true, column.name], [true, column.formula],
+      ["atoms", column.atoms], [true, column.outcome], [true, column.stage], [true, column.why],
+      ["energy_above_hull", column.hull], ["density", column.density], ["asked", column.asked]]);
+    table("every-table", candidates, columns, { caption: "All candidates", search: true, filters: [
+      { title: "Outcome", all: "Every outcome", keep: (r, v) => r.outcome === v,
+        options: outcomes.map((o) => ({ value: o, text: BW.capital(o) })) },
+      { title: "Reason", all: "Every reason", keep: (r, v) => r.reason === v,
+        options: sorted.map(([slug, n]) => ({ value: slug, text: `${BW.capital(BW.reason(slug))} (${n})` })) },
+    ] });
+  }
+
+  // Open a candidate in the first table that holds it.
+  function open(key) {
+    history.replaceState(null, "", `#candidate-${key}`);
+    return tables.some((t) => t.show(key));
+  }
+
+  function askedLines() {
+    const lines = {};
+    const add = (name, x) => {
+      const value = Number(x.toPrecision(3));
+      (lines[name] ||= new Map()).set(value, `asked: ${BW.withUnit(value, name)}`);
+    };
+    for (const [name, x] of Object.entries(data.targets)) add(name, x);
+    for (const row of candidates) for (const [name, x] of Object.entries(row.asked || {})) add(name, x);
+    return Object.fromEntries(Object.entries(lines).map(([name, map]) =>
+      [name, [...map].slice(0, 6).map(([value, text]) => ({ at: value, text }))]));
+  }
+
+  function map() {
+    const place = at("map-chart");
+    if (!place) return;
+    const placed = rows.filter((r) => r.energy_above_hull !== undefined);
+    const choices = ["band_gap", "density", "volume_per_atom"].filter((name) => has(placed, name));
+    // The band gap is estimated late in the funnel: it leads only where most candidates have one.
+    const share = placed.filter((r) => r.band_gap !== undefined).length / placed.length;
+    if (share < 0.5 && choices[0] === "band_gap") choices.push(choices.shift());
+    const figure = BW.scatter(place, { property: choices[0], asked: askedLines(),
+      threshold: data.thresholds.hull, open });
+    const select = el("select", { id: "map-property", onchange: (e) => figure.change(e.target.value) },
+      choices.map((name) => el("option", { value: name }, BW.axisTitle(name))));
+    at("map-tools").append(figure.legend, el("label", { class: "field" }, "Across ", select));
+  }
+
+  function contacts() {
+    const place = at("contact-chart");
+    if (!place) return;
+    const of = (keep) => candidates.filter((r) => r.contact !== undefined && keep(r)).map((r) => r.contact);
+    const stopped = (r) => r.stage === "validity" && r.outcome === "rejected";
+    const high = 1.25;
+    BW.histogram(place, {
+      series: [
+        { style: "passed", text: "passed validity", values: of((r) => !stopped(r)) },
+        { style: "rejected", text: "rejected at validity", values: of(stopped) },
+      ],
+      low: 0, high, bins: 50, height: 280,
+      title: "Shortest contact over the sum of covalent radii",
+      lines: data.thresholds.contact === undefined ? []
+        : [{ at: data.thresholds.contact, text: `limit ${data.thresholds.contact}` }],
+      marks: controls.filter((r) => r.contact !== undefined)
+        .map((r) => ({ at: r.contact, text: `${r.name}: ${BW.plain(r.contact)}` })),
+      label: "Histogram of the shortest contact of each candidate" });
+    at("contact-tools").append(BW.legend([
+      { shape: "circle", style: "point survived", text: "passed validity" },
+      { shape: "circle", style: "bar rejected", text: "rejected at validity" },
+      ...(controls.length ? [{ shape: "diamond", style: "point control", text: "control" }] : []),
+    ]));
+  }
+
+  survivorTable();
+  nearestTable();
+  controlTable();
+  everyTable();
+  map();
+  contacts();
+  BW.asking?.();
+
+  const linked = /^#candidate-(.+)$/.exec(location.hash);
+  if (linked) open(decodeURIComponent(linked[1]));
+
+  // On paper nothing can be opened, so what is folded stands open there.
+  addEventListener("beforeprint", () => {
+    document.querySelectorAll("main > section > details").forEach((d) => { d.open = true; });
+  });
+  document.documentElement.dataset.ready = "true";
+})();

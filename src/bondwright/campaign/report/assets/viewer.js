@@ -1,0 +1,241 @@
+"use strict";
+// Interactive 3D views, made when they come into sight and given back when there are too many:
+// a browser allows a page about sixteen of them.
+(() => {
+  const MOST_ALIVE = 6;
+  const FACE = 0.012; // an atom this near to a face (fraction of the cell) is drawn on both faces
+  const alive = [];
+
+  // The atoms to draw: those in the cell, their copies on opposite faces, and the neighbours
+  // beyond the cell of the elements named as centres.
+  function expand(drawn) {
+    const atoms = [];
+    const index = new Map();
+    const add = (k, image) => {
+      const name = `${k},${image}`;
+      if (!index.has(name)) {
+        index.set(name, atoms.length);
+        atoms.push({ k, image, bonds: [] });
+      }
+      return index.get(name);
+    };
+    const links = drawn.kinds.map(() => []);
+    for (let n = 0; n < drawn.bonds.length; n += 5) {
+      const [i, j, ...image] = drawn.bonds.slice(n, n + 5);
+      links[i].push([j, image]);
+      links[j].push([i, image.map((x) => -x)]);
+    }
+    drawn.kinds.forEach((_, k) => {
+      const choices = [0, 1, 2].map((axis) => {
+        const f = drawn.xyz[3 * k + axis];
+        return f < FACE ? [0, 1] : f > 1 - FACE ? [0, -1] : [0];
+      });
+      for (const a of choices[0]) for (const b of choices[1]) for (const c of choices[2]) {
+        add(k, [a, b, c]);
+      }
+    });
+    const plus = (a, b) => a.map((x, n) => x + b[n]);
+    for (const atom of [...atoms]) {
+      if (!drawn.centres.includes(drawn.kinds[atom.k])) continue;
+      for (const [j, image] of links[atom.k]) add(j, plus(atom.image, image));
+    }
+    atoms.forEach((atom) => {
+      for (const [j, image] of links[atom.k]) {
+        const other = index.get(`${j},${plus(atom.image, image)}`);
+        if (other !== undefined) atom.bonds.push(other);
+      }
+    });
+    return atoms;
+  }
+
+  function cartesian(cell, f) {
+    const at = (n) => f[0] * cell[n] + f[1] * cell[3 + n] + f[2] * cell[6 + n];
+    return { x: at(0), y: at(1), z: at(2) };
+  }
+
+  function drawCell(viewer, cell, color) {
+    const corners = [0, 1].flatMap((a) => [0, 1].flatMap((b) => [0, 1].map((c) => [a, b, c])));
+    for (const p of corners) for (const q of corners) {
+      if (q.reduce((sum, x, n) => sum + x - p[n], 0) !== 1 || p.some((x, n) => q[n] < x)) continue;
+      viewer.addCylinder({ start: cartesian(cell, p), end: cartesian(cell, q), radius: 0.025,
+        color, fromCap: 1, toCap: 1 });
+    }
+    ["a", "b", "c"].forEach((name, n) => {
+      const end = [0, 0, 0];
+      end[n] = 1.06;
+      viewer.addLabel(name, { position: cartesian(cell, end), fontColor: color, fontSize: 15,
+        showBackground: false, inFront: true, alignment: "center" });
+    });
+  }
+
+  function draw(viewer, drawn) {
+    viewer.removeAllModels();
+    viewer.removeAllShapes();
+    viewer.removeAllLabels();
+    const model = viewer.addModel();
+    const atoms = expand(drawn);
+    model.addAtoms(atoms.map((atom, serial) => {
+      const f = [0, 1, 2].map((n) => drawn.xyz[3 * atom.k + n] + atom.image[n]);
+      return { elem: drawn.elements[drawn.kinds[atom.k]], serial, ...cartesian(drawn.cell, f),
+        bonds: atom.bonds, bondOrder: atom.bonds.map(() => 1) };
+    }));
+    for (const element of drawn.elements) {
+      const { color, radius } = BW.data.elements[element];
+      model.setStyle({ elem: element }, { sphere: { radius, color }, stick: { radius: 0.09, color } });
+    }
+    drawCell(viewer, drawn.cell, BW.color("soft"));
+  }
+
+  function retire(view) {
+    const at = alive.indexOf(view);
+    if (at < 0) return;
+    alive.splice(at, 1);
+    view.sleep();
+  }
+
+  BW.closeViewers = (root) => {
+    for (const view of [...alive]) if (root.contains(view.stage)) retire(view);
+  };
+
+  // A view of one or two structures (as received, relaxed) with its buttons and legend.
+  BW.viewer = (structures, title) => {
+    const stage = BW.el("div", { class: "stage", tabindex: "0", role: "img",
+      "aria-label": `${title}: interactive 3D view of the unit cell. Arrow keys turn it, ` +
+        "plus and minus zoom." });
+    const view = { stage, viewer: null, current: structures.length - 1 };
+    const say = (text) => stage.replaceChildren(BW.el("p", { class: "stage-note" }, text));
+
+    view.sleep = () => {
+      if (!view.viewer) return;
+      const picture = view.viewer.pngURI();
+      const context = view.viewer.getCanvas().getContext("webgl2") ||
+        view.viewer.getCanvas().getContext("webgl");
+      context?.getExtension("WEBGL_lose_context")?.loseContext();
+      view.viewer = null;
+      stage.replaceChildren(
+        BW.el("img", { src: picture, alt: `${title}, unit cell` }),
+        BW.el("button", { type: "button", class: "plain wake", onclick: view.wake }, "Turn again"));
+    };
+
+    view.wake = () => {
+      if (view.viewer) return;
+      stage.replaceChildren();
+      try {
+        view.viewer = $3Dmol.createViewer(stage, { backgroundAlpha: 0, antialias: true,
+          orthographic: true, disableFog: true });
+      } catch (error) {
+        view.viewer = null;
+      }
+      if (!view.viewer) {
+        say("This browser offers no WebGL, which the 3D view needs. The CIF text can be " +
+          "downloaded instead.");
+        return;
+      }
+      alive.push(view);
+      if (alive.length > MOST_ALIVE) retire(alive[0]);
+      stage.dataset.ready = "true";
+      view.show(view.current, true);
+    };
+
+    view.show = (which, fresh) => {
+      view.current = which;
+      buttons.forEach((b, n) => b.setAttribute("aria-pressed", String(n === which)));
+      if (!view.viewer) return;
+      draw(view.viewer, structures[which].drawn);
+      if (fresh) view.look(null);
+      view.viewer.render();
+    };
+
+    view.look = (axis) => {
+      const { viewer } = view;
+      const { cell } = structures[view.current].drawn;
+      viewer.setView([0, 0, 0, 0, 0, 0, 0, 1]);
+      if (axis === null) {
+        // A little from the right and from above: no two cell edges fall together.
+        viewer.rotate(-90, "x");
+        viewer.rotate(-24, "y");
+        viewer.rotate(14, "x");
+      } else {
+        turnTo(viewer, cell.slice(3 * axis, 3 * axis + 3));
+      }
+      viewer.zoomTo();
+      viewer.zoom(0.94);
+      viewer.render();
+    };
+
+    const buttons = structures.map((s, n) => BW.el("button", { type: "button",
+      "aria-pressed": "false", onclick: () => view.show(n) }, s.title));
+    const axes = ["a", "b", "c"].map((name, n) => BW.el("button", { type: "button",
+      "aria-label": `Look along ${name}`, title: `Look along ${name}`,
+      onclick: () => view.viewer && view.look(n) }, name));
+    axes.push(BW.el("button", { type: "button", title: "First view again",
+      onclick: () => view.viewer && view.look(null) }, "Reset"));
+
+    guard(stage, view);
+    say("The 3D view starts when it comes into sight.");
+    sight.observe(stage);
+    stages.set(stage, view);
+
+    const elements = [...new Set(structures.flatMap((s) => s.drawn.elements))];
+    return BW.el("figure", { class: "viewer" },
+      BW.el("div", { class: "viewer-bar" },
+        structures.length > 1
+          ? BW.el("div", { class: "segmented", role: "group", "aria-label": "Structure" }, buttons)
+          : BW.el("span", { class: "viewer-title" }, structures[0].title),
+        BW.el("div", { class: "segmented small", role: "group", "aria-label": "Direction of view" },
+          axes)),
+      stage,
+      BW.el("figcaption", {}, elements.map((e) => BW.el("span", { class: "element" },
+        BW.svg("svg", { viewBox: "0 0 16 16", "aria-hidden": true },
+          BW.svg("circle", { cx: 8, cy: 8, r: 6.5, fill: BW.data.elements[e].color,
+            class: "element-dot" })), e)),
+      BW.el("span", { class: "hint" }, "Drag to turn; click, then scroll, to zoom")));
+  };
+
+  // Turn the view so that a cell vector points at the reader.
+  function turnTo(viewer, v) {
+    const size = Math.hypot(...v);
+    const [x, y, z] = v.map((c) => c / size);
+    // The shortest rotation from v to +z as a quaternion: axis v x z, angle from their product.
+    let q = [y, -x, 0, 1 + z];
+    if (1 + z < 1e-6) q = [1, 0, 0, 0];
+    const norm = Math.hypot(...q);
+    const view = viewer.getView();
+    viewer.setView([view[0], view[1], view[2], view[3], ...q.map((c) => c / norm)]);
+  }
+
+  // The wheel scrolls the page unless the reader has taken hold of the view; keys turn it.
+  function guard(stage, view) {
+    const letPass = (event) => {
+      if (document.activeElement !== stage) event.stopPropagation();
+    };
+    for (const kind of ["wheel", "mousewheel", "DOMMouseScroll"]) {
+      stage.addEventListener(kind, letPass, { capture: true, passive: true });
+    }
+    stage.addEventListener("pointerdown", () => stage.focus({ preventScroll: true }));
+    const turns = { ArrowLeft: [-8, "y"], ArrowRight: [8, "y"], ArrowUp: [-8, "x"],
+      ArrowDown: [8, "x"] };
+    stage.addEventListener("keydown", (event) => {
+      if (!view.viewer) return;
+      if (turns[event.key]) view.viewer.rotate(...turns[event.key]);
+      else if (event.key === "+" || event.key === "=") view.viewer.zoom(1.1);
+      else if (event.key === "-") view.viewer.zoom(0.9);
+      else return;
+      event.preventDefault();
+      view.viewer.render();
+    });
+  }
+
+  const stages = new WeakMap();
+  const sight = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      sight.unobserve(entry.target);
+      stages.get(entry.target).wake();
+    }
+  });
+
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const view of alive) view.show(view.current);
+  });
+})();
