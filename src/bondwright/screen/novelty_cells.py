@@ -21,6 +21,7 @@ from pymatgen.core import Lattice, Structure
 from bondwright.structure.identity import reduced_formula
 
 _EXACT_A = 1e-5
+_REPETITION_A = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,13 +92,14 @@ def reduce_cell(atoms: Atoms) -> ReducedCell:
     """
     if len(atoms) == 0 or not np.isfinite(atoms.positions).all() or not atoms.cell.volume > 0:
         raise ValueError("a crystal needs atoms, finite positions and a cell with a volume")
-    matrix, fractional, numbers = _exact_primitive(atoms)
-    order = np.argsort(numbers, kind="stable")
-    structure = Structure(Lattice(matrix), numbers[order], fractional[order])
-    structure = structure.get_reduced_structure("niggli")
-    counts = np.unique(numbers, return_counts=True)[1].tolist()
-    if reduce(gcd, counts) > 1:  # otherwise no smaller cell holds whole atoms
-        structure = structure.get_primitive_structure()
+    order = np.argsort(atoms.numbers, kind="stable")
+    structure = Structure(
+        Lattice(atoms.cell[:]), atoms.numbers[order], atoms.get_scaled_positions()[order]
+    ).get_reduced_structure("niggli")
+    if _may_repeat(structure):
+        structure = _without_exact_repetition(structure)
+        if _may_repeat(structure):
+            structure = structure.get_primitive_structure(tolerance=_REPETITION_A)
     found = np.array(structure.atomic_numbers, dtype=np.uint8)
     order = np.argsort(found, kind="stable")
     wrapped = structure.frac_coords[order] % 1.0
@@ -109,18 +111,52 @@ def reduce_cell(atoms: Atoms) -> ReducedCell:
     )
 
 
-def _exact_primitive(
-    atoms: Atoms,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Return lattice, fractional positions and numbers of the cell without exact repetitions.
+def _may_repeat(structure: Structure) -> bool:
+    """Tell whether some translation inside the cell may map the crystal onto itself.
 
-    Supercells are common and slow to reduce by search; where the repetition is exact (0.00001 Å)
-    spglib finds the primitive cell directly, and it is the same one.
+    A necessary condition, with twice the tolerance of the search it saves: where this is False
+    the search finds nothing.
     """
-    cell = (atoms.cell[:], atoms.get_scaled_positions(), atoms.numbers)
+    groups = [
+        structure.frac_coords[np.array(structure.atomic_numbers) == number]
+        for number in set(structure.atomic_numbers)
+    ]
+    groups.sort(key=len)
+    if reduce(gcd, (len(group) for group in groups)) == 1:  # no smaller cell holds whole atoms
+        return False
+    reach = 2 * _REPETITION_A / np.array(structure.lattice.abc)
+    steps = groups[0] - groups[0][0]
+    steps -= np.round(steps)
+    steps = steps[(np.abs(steps) > reach / 2).any(axis=1)]
+    for group in groups:
+        kept = [step for step in steps if _maps_onto_itself(group, step, reach)]
+        if not kept:
+            return False
+        steps = np.array(kept)
+    return True
+
+
+def _maps_onto_itself(
+    positions: NDArray[np.float64], step: NDArray[np.float64], reach: NDArray[np.float64]
+) -> bool:
+    offset = positions[:, None] + step - positions[None, :]
+    offset -= np.round(offset)
+    near: NDArray[np.bool_] = np.all(np.abs(offset) <= reach, axis=2)
+    return bool(near.any(axis=1).all())
+
+
+def _without_exact_repetition(structure: Structure) -> Structure:
+    """Return the Niggli cell without the repetitions that are exact (0.00001 Å).
+
+    Supercells are common and slow to reduce by search; spglib finds the same primitive cell
+    directly.
+    """
+    cell = (structure.lattice.matrix, structure.frac_coords, structure.atomic_numbers)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = spglib.find_primitive(cell, symprec=_EXACT_A)
-    if found is not None and len(found[2]) < len(atoms) and len(atoms) % len(found[2]) == 0:
-        cell = found
-    return np.asarray(cell[0]), np.asarray(cell[1]), np.asarray(cell[2], dtype=np.int64)
+    if found is None or len(found[2]) >= len(structure) or len(structure) % len(found[2]):
+        return structure
+    order = np.argsort(found[2], kind="stable")
+    primitive = Structure(Lattice(found[0]), found[2][order], found[1][order])
+    return primitive.get_reduced_structure("niggli")
