@@ -1,0 +1,182 @@
+"""Parsing text of unknown origin in child processes that may be killed.
+
+Each worker is a fresh interpreter that receives a text and answers with JSON, so nothing is
+unpickled and nothing of the caller's program is imported again: a script needs no
+`if __name__ == "__main__"` and a notebook works. A worker that overruns the time, or dies, is
+replaced; its text is tried once more alone, and only then blamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+
+from bondwright.errors import InputError
+from bondwright.structure.candidate import Problem
+from bondwright.structure.parsed import Parsed, ReadLimits
+
+START_SECONDS = 120.0
+"""A worker that has not come up by then never will; generous, because machines may be busy."""
+
+
+def parse_texts(
+    texts: Iterable[tuple[str, str]], limits: ReadLimits, *, processes: int | None = None
+) -> Iterator[list[Parsed]]:
+    """Parse texts in child processes.
+
+    Args:
+        texts: (kind, text) pairs, kind as in `structure.formats.parse_text`. They are taken only
+            as they are needed, so that the input may be longer than memory.
+        limits: caps; a text over `text_bytes` is not sent to a child at all.
+        processes: number of children; None takes the number of processors, at most 4.
+
+    Yields:
+        The results of each text, in the order of the texts; never an empty list.
+
+    Raises:
+        InputError: a text that its reader cannot use before its user mends it.
+    """
+    count = processes or min(4, os.cpu_count() or 1)
+    local = threading.local()
+    workers: list[_Worker] = []
+
+    def parse(kind: str, text: str) -> list[Parsed]:
+        if not hasattr(local, "worker"):
+            local.worker = _Worker(limits)
+            workers.append(local.worker)
+        worker: _Worker = local.worker
+        return worker.parse(kind, text)
+
+    pool = ThreadPoolExecutor(count, thread_name_prefix="read")
+    waiting: deque[Future[list[Parsed]]] = deque()
+    try:
+        for kind, text in texts:
+            waiting.append(pool.submit(parse, kind, text))
+            if len(waiting) >= 32 * count:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.stop()
+        pool.shutdown(wait=True)
+
+
+class _Worker:
+    """One child process and the conversation with it."""
+
+    def __init__(self, limits: ReadLimits) -> None:
+        self._limits = limits
+        self._process: subprocess.Popen[bytes] | None = None
+        self._received = b""
+        self._stopped = False
+
+    def parse(self, kind: str, text: str) -> list[Parsed]:
+        """Parse one text; a child that fails on it is replaced and asked once more."""
+        size = len(text.encode("utf-8", "surrogatepass"))
+        if size > self._limits.text_bytes:
+            message = f"the text has {size:,} bytes, more than {self._limits.text_bytes:,}."
+            return [Parsed(problem=Problem("too-large", message))]
+        problem = self._ask(kind, text)
+        if isinstance(problem, Problem):
+            problem = self._ask(kind, text)
+        return [Parsed(problem=problem)] if isinstance(problem, Problem) else problem
+
+    def stop(self) -> None:
+        """End the child for good."""
+        self._stopped = True
+        self._end()
+
+    def _ask(self, kind: str, text: str) -> list[Parsed] | Problem:
+        """Send a text and wait for the answer; a problem says how the child failed."""
+        question = {"kind": kind, "text": text, "limits": asdict(self._limits)}
+        try:
+            process = self._running()
+            assert process.stdin is not None  # noqa: S101 - opened with a pipe
+            process.stdin.write(json.dumps(question).encode() + b"\n")
+            process.stdin.flush()
+            reply = json.loads(self._line(self._limits.seconds))
+        except TimeoutError:
+            self._end()
+            return Problem("timeout", f"reading took more than {self._limits.seconds:g} s.")
+        except (OSError, EOFError):
+            return Problem("crashed", f"the reading process ended: {self._end()}.")
+        if isinstance(reply, dict):
+            raise InputError(reply["input_error"])
+        return [Parsed.from_json(result) for result in reply]
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        """Return the child, started if need be."""
+        if self._stopped:
+            raise EOFError("stopped")
+        if self._process is None:
+            environment = {
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+                "OMP_NUM_THREADS": "1",
+                "OPENBLAS_NUM_THREADS": "1",
+            }
+            # -P: a file named numpy.py beside the data is not imported.
+            command = [sys.executable, "-P", "-m", "bondwright.structure.worker"]
+            self._received = b""
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+            )
+            self._line(START_SECONDS)
+        return self._process
+
+    def _line(self, seconds: float) -> bytes:
+        """Return the next line of the child.
+
+        Raises:
+            TimeoutError: none came in time.
+            EOFError: the child has ended.
+        """
+        process = self._process
+        assert process is not None  # noqa: S101 - it was started
+        assert process.stdout is not None  # noqa: S101 - opened with a pipe
+        pipe = process.stdout.fileno()
+        until = time.monotonic() + seconds
+        parts = [self._received]
+        while b"\n" not in parts[-1]:
+            ready, _, _ = select.select([pipe], [], [], max(0.0, until - time.monotonic()))
+            if not ready:
+                raise TimeoutError
+            part = os.read(pipe, 1 << 20)
+            if not part:
+                raise EOFError("its output ended")
+            parts.append(part)
+        line, _, self._received = b"".join(parts).partition(b"\n")
+        return line
+
+    def _end(self) -> str:
+        """Kill the child, unless it has ended by itself, and say how it ended."""
+        process, self._process = self._process, None
+        if process is None:
+            return "stopped"
+        try:
+            code = process.wait(0.2)  # its output ends a moment before it does
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):
+                if pipe:
+                    pipe.close()
+        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
