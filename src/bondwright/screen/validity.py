@@ -24,6 +24,7 @@ from bondwright.screen.validity_geometry import (
 from bondwright.screen.validity_published import published_validity
 from bondwright.screen.verdict import Outcome, Verdict
 from bondwright.structure.candidate import Candidate
+from bondwright.structure.cif import FULL_OCCUPANCY
 from bondwright.structure.identity import composition
 
 VERSION = "validity/1"
@@ -98,7 +99,7 @@ def check_validity(
     disordered = [
         {"site": row.label, "occupancy": row.occupancy}
         for row in (declared.sites if declared is not None else ())
-        if abs(row.occupancy - 1.0) > 1e-3
+        if FULL_OCCUPANCY < row.occupancy < 1 - FULL_OCCUPANCY
     ]
     strict = {
         "order": {"passed": not disordered, "partial": disordered[:10]},

@@ -7,24 +7,26 @@ compared with the atoms that its symmetry operations really generate.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import reduce
 from math import gcd
 from typing import Any
 
-import gemmi
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
-from numpy.typing import NDArray
 from pymatgen.core import Composition
 
 from bondwright.structure.candidate import Declared
+from bondwright.structure.expand import (
+    IDENTITY,
+    Operations,
+    first_within,
+    orbit,
+    parse_operations,
+)
 from bondwright.structure.identity import composition
-from bondwright.structure.symmetry import symmetry_operations
-
-SAME_SITE_A = 0.1
-"""Images of a site closer than this (Å) are one atom; no two real atoms come nearer than 0.74 Å."""
+from bondwright.structure.symmetry import find_setting
 
 _BLOCK_FORMULA = re.compile(r"(?:[A-Z][a-z]?\d*){2,}")
 
@@ -95,23 +97,19 @@ def check_multiplicity(atoms: Atoms, declared: Declared | None) -> dict[str, Any
         declared: what the text says; None when there is no text.
 
     Returns:
-        {passed, wrong}: passed is None when no multiplicity is declared; `wrong` lists up to ten
-        {site, declared, generated}.
+        {passed, wrong}: passed is None when no multiplicity is declared, or when it stays open
+        which operations made the cell; `wrong` lists up to ten {site, declared, generated}.
     """
     rows = () if declared is None else declared.sites
     if declared is None or all(row.multiplicity is None for row in rows):
         return {"passed": None, "wrong": []}
-    rotations, translations = _operations(declared)
-    cell = np.asarray(atoms.cell[:], dtype=float)
-    wrong = []
-    for row in rows:
-        if row.multiplicity is None:
-            continue
-        images = np.einsum("oij,j->oi", rotations, np.array(row.position)) + translations
-        generated = _count_distinct(images, cell)
-        if generated != row.multiplicity:
-            wrong.append({"site": row.label, "declared": row.multiplicity, "generated": generated})
-    return {"passed": not wrong, "wrong": wrong[:10]}
+    generated = _generated(atoms, declared)
+    wrong = [
+        {"site": row.label, "declared": row.multiplicity, "generated": count}
+        for row, count in zip(rows, generated or [], strict=generated is not None)
+        if row.multiplicity is not None and row.multiplicity != count
+    ]
+    return {"passed": None if generated is None else not wrong, "wrong": wrong[:10]}
 
 
 def _is_cell_content(found: dict[str, int], total: dict[str, int], units: int | None) -> bool:
@@ -144,34 +142,31 @@ def _block_formula(block: str) -> dict[str, int] | None:
     return counts if counts is not None and len(counts) > 1 else None
 
 
-def _operations(declared: Declared) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the rotations (n, 3, 3) and translations (n, 3) that made the full cell."""
-    if declared.expanded_from == "space group":
-        name = declared.space_group_symbol or declared.space_group_number
-        if name is not None:
-            rotations, translations = symmetry_operations(name)
-            return np.asarray(rotations, dtype=float), np.asarray(translations, dtype=float)
-    if declared.expanded_from == "operations":
-        operations = [gemmi.Op(text) for text in declared.operations]
-        return (
-            np.array([op.rot for op in operations], dtype=float) / gemmi.Op.DEN,
-            np.array([op.tran for op in operations], dtype=float) / gemmi.Op.DEN,
-        )
-    return np.eye(3)[None], np.zeros((1, 3))
+def _generated(atoms: Atoms, declared: Declared) -> list[int] | None:
+    """Count the atoms that each row of the site loop generates.
 
-
-def _count_distinct(images: NDArray[np.float64], cell: NDArray[np.float64]) -> int:
-    """Count positions that differ by more than `SAME_SITE_A` after wrapping into the cell.
-
-    Args:
-        images: fractional positions, shape (n, 3).
-        cell: lattice vectors as rows, Å, shape (3, 3).
+    A symbol may leave origin or axes open. The reading is the one whose images are all among the
+    atoms; None when there is none.
     """
-    count = 0
-    left = images
-    while len(left):
-        offset = left - left[0]
-        offset -= np.round(offset)
-        left = left[np.linalg.norm(offset @ cell, axis=1) > SAME_SITE_A]
-        count += 1
-    return count
+    cell, places = np.asarray(atoms.cell[:], dtype=float), atoms.get_scaled_positions()
+    for operations in _readings(declared):
+        orbits = [orbit(np.array(row.position), operations, cell) for row in declared.sites]
+        if all(
+            first_within(place, places, cell) is not None for images in orbits for place in images
+        ):
+            return [len(images) for images in orbits]
+    return None
+
+
+def _readings(declared: Declared) -> Iterator[Operations]:
+    """Yield the sets of operations that may have made the full cell."""
+    if declared.expanded_from == "operations":
+        yield parse_operations(declared.operations)
+    elif declared.expanded_from == "space group":
+        for name in (declared.space_group_symbol, declared.space_group_number):
+            for rhombohedral in (False, True):
+                setting = None if name is None else find_setting(name, rhombohedral)
+                if setting is not None:
+                    yield Operations(setting.rotations, setting.translations)
+    else:
+        yield IDENTITY
