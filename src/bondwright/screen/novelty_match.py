@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,32 +82,85 @@ def same_crystal(first: ReducedCell, second: ReducedCell, tolerances: Tolerances
         return False
     forbidden = (second.numbers[:, None] != first.numbers[None, :]).astype(np.int64)
     anchor, partners = second.anchor, np.flatnonzero(first.numbers == second.numbers[second.anchor])
-    for moved, parameters, reciprocal in _lattice_maps(first, second, tolerances):
-        volume = _volume(parameters)
-        free = (volume / len(first)) ** (1 / 3)
-        # Twice the tolerance, in fractions of the distance between lattice planes: a translation
-        # that brings one pair of atoms together may leave the others twice as far apart.
-        reach = 2 * tolerances.stol * free * reciprocal
+    for moved, average in _lattice_maps(first, second, tolerances):
+        reach = average.reach(tolerances.stol)
         for partner in partners:
             shifted = second.fractional + (moved[partner] - second.fractional[anchor])
-            if is_coord_subset_pbc(shifted, moved, reach, forbidden):
-                largest = _largest_displacement(
-                    moved, shifted, parameters, forbidden, tolerances.stol
-                )
-                if largest < tolerances.stol:
-                    return True
+            if (
+                is_coord_subset_pbc(shifted, moved, reach, forbidden)
+                and average.largest_displacement(moved, shifted, forbidden, tolerances.stol)
+                < tolerances.stol
+            ):
+                return True
     return False
+
+
+class _AverageLattice:
+    """The mean of two lattices that agree within tolerances, on which atoms are compared."""
+
+    def __init__(self, parameters: NDArray[np.float64], atoms: int) -> None:
+        """Take a, b, c (scaled units), alpha, beta, gamma (degrees) and the number of atoms."""
+        self._parameters = parameters
+        self._sines = np.sin(np.radians(parameters[3:]))
+        cosines = np.cos(np.radians(parameters[3:]))
+        root = 1 - (cosines**2).sum() + 2 * cosines.prod()
+        self._root = float(np.sqrt(max(root, 1e-30)))
+        volume = float(parameters[:3].prod()) * self._root
+        self._free = (volume / atoms) ** (1 / 3)
+
+    def reach(self, stol: float) -> NDArray[np.float64]:
+        """Return how far apart, fractionally, atoms may be that are possibly the same.
+
+        That is twice the tolerance over the distance between lattice planes: a translation that
+        brings one pair of atoms together may leave the others twice as far apart.
+        """
+        planes = self._sines / (self._parameters[:3] * self._root)
+        return np.asarray(2 * stol * self._free * planes)
+
+    def largest_displacement(
+        self,
+        moved: NDArray[np.float64],
+        shifted: NDArray[np.float64],
+        forbidden: NDArray[np.int64],
+        stol: float,
+    ) -> float:
+        """Pair the atoms of two cells and return the largest distance over the free length.
+
+        Args:
+            moved: fractional positions of the first cell, shape (n, 3).
+            shifted: fractional positions of the second cell, shape (n, 3).
+            forbidden: 1 where the elements differ, shape (n, n): second by first cell.
+            stol: tolerance; partners beyond twice of it are not looked for.
+        """
+        lattice, planes = self._lattice
+        vectors, squares = pbc_shortest_vectors(
+            lattice,
+            shifted,
+            moved,
+            forbidden,
+            return_d2=True,
+            lll_frac_tol=2 * stol * self._free * planes,
+        )
+        rows, columns = linear_sum_assignment(squares)
+        displacement = vectors[rows, columns]
+        # The common translation is free: it is chosen to make the squares smallest.
+        displacement = displacement - displacement.mean(axis=0)
+        return float(np.linalg.norm(displacement, axis=1).max() / self._free)
+
+    @cached_property
+    def _lattice(self) -> tuple[Lattice, NDArray[np.float64]]:
+        """The lattice, and 1 / (distance between planes) of its LLL-reduced basis, shape (3,)."""
+        lattice = Lattice.from_parameters(*self._parameters)
+        return lattice, np.linalg.norm(np.linalg.inv(lattice.lll_matrix), axis=0)
 
 
 def _lattice_maps(
     first: ReducedCell, second: ReducedCell, tolerances: Tolerances
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]:
+) -> Iterator[tuple[NDArray[np.float64], _AverageLattice]]:
     """Yield the first cell's atoms in each basis that agrees with the second's.
 
     Yields:
-        Fractional positions in that basis, shape (n, 3), in [0, 1); parameters of the average
-        lattice (a, b, c, alpha, beta, gamma; scaled units and degrees); and its reciprocal
-        lengths without the factor 2 pi, shape (3,).
+        Fractional positions in that basis, shape (n, 3), in [0, 1); and the average lattice.
     """
     stretch = 1 + tolerances.ltol
     integers, vectors, norms = first.vectors_within(float(second.lengths.max()) * stretch)
@@ -142,47 +196,5 @@ def _lattice_maps(
     average = (found + np.concatenate([second.lengths, second.angles])) / 2
     moved = first.fractional @ np.linalg.inv(bases)
     moved -= np.floor(moved)
-    yield from zip(moved, average, _reciprocal_lengths(average), strict=True)
-
-
-def _volume(parameters: NDArray[np.float64]) -> float:
-    cosine = np.cos(np.radians(parameters[3:]))
-    root = 1 - (cosine**2).sum() + 2 * cosine.prod()
-    return float(parameters[:3].prod() * np.sqrt(max(root, 0.0)))
-
-
-def _reciprocal_lengths(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return 1 / (distance between lattice planes) of cells, shapes (n, 6) -> (n, 3)."""
-    lengths, angles = parameters[:, :3], np.radians(parameters[:, 3:])
-    cosine = np.cos(angles)
-    root = np.sqrt(np.maximum(1 - (cosine**2).sum(axis=1) + 2 * cosine.prod(axis=1), 1e-30))
-    return np.asarray(np.sin(angles) / (lengths * root[:, None]))
-
-
-def _largest_displacement(
-    moved: NDArray[np.float64],
-    shifted: NDArray[np.float64],
-    parameters: NDArray[np.float64],
-    forbidden: NDArray[np.int64],
-    stol: float,
-) -> float:
-    """Pair the atoms of two cells and return the largest distance over the free length.
-
-    Args:
-        moved: fractional positions of the first cell, shape (n, 3).
-        shifted: fractional positions of the second cell, shape (n, 3).
-        parameters: the average lattice.
-        forbidden: 1 where the elements differ, shape (n, n): second by first cell.
-        stol: tolerance; partners beyond it are not looked for.
-    """
-    lattice = Lattice.from_parameters(*parameters)
-    free = (lattice.volume / len(moved)) ** (1 / 3)
-    planes = np.array(lattice.get_lll_reduced_lattice().reciprocal_lattice_crystallographic.abc)
-    vectors, squares = pbc_shortest_vectors(
-        lattice, shifted, moved, forbidden, return_d2=True, lll_frac_tol=2 * stol * free * planes
-    )
-    rows, columns = linear_sum_assignment(squares)
-    displacement = vectors[rows, columns]
-    # The common translation is free: it is chosen to make the squares smallest.
-    displacement = displacement - displacement.mean(axis=0)
-    return float(np.linalg.norm(displacement, axis=1).max() / free)
+    for positions, parameters in zip(moved, average, strict=True):
+        yield positions, _AverageLattice(parameters, len(first))
