@@ -1,0 +1,30 @@
+"""`bondwright run`: bring a campaign to its end, from wherever it stands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bondwright.cli.types import CampaignFolder, Json, Workers
+
+RetryFailed = Annotated[
+    bool,
+    typer.Option("--retry-failed", help="Try again what timed out, crashed or ran out of memory."),
+]
+
+
+def run(
+    campaign: CampaignFolder,
+    workers: Workers = None,
+    retry_failed: RetryFailed = False,
+    json: Json = False,
+) -> None:
+    """Run a campaign to its report, from wherever it stands.
+
+    Does only what is missing: a second run does nothing, an interrupted or killed one goes on
+    where it stopped. The last line names the report.
+    """
+    from bondwright.cli.driving import drive
+
+    drive(campaign, workers, retry_failed, json)
