@@ -6,6 +6,8 @@ import ctypes
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -46,7 +48,7 @@ def killed_the_first_time(marker: Path) -> str:
 
 
 def fill_memory(megabytes: int) -> int:
-    return len(bytes(megabytes * 2**20).replace(b"\0", b"\1"))
+    return len(b"\1" * (megabytes * 2**20))
 
 
 def fill_memory_with_torch(megabytes: int) -> int:
@@ -84,3 +86,18 @@ def tell_and_wait(file: Path) -> None:
 def print_and_crash() -> None:
     print("about to crash", flush=True)
     segfault()
+
+
+def start_child_and_hang(file: Path) -> None:
+    """Start a process that would live on for an hour, write down its number, and never return."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+    part = file.with_suffix(".part")
+    part.write_text(str(child.pid))
+    part.rename(file)
+    spin_holding_the_interpreter()
+
+
+def interrupt_myself() -> str:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.1)
+    return "went on"

@@ -12,6 +12,7 @@ import os
 import pickle
 import resource
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -62,6 +63,7 @@ class _Progress:
 
 
 _in_progress: _Progress | None = None
+_held_open: list[int | subprocess.Popen[bytes]] = []
 
 
 def prepare_worker(parent: int, log: str | None) -> None:
@@ -79,6 +81,7 @@ def prepare_worker(parent: int, log: str | None) -> None:
         os.environ[variable] = "1"
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent(parent)
+    _take_children_along()
     if log is not None:
         target = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         os.dup2(target, 1)
@@ -98,6 +101,25 @@ def _die_with_parent(parent: int) -> None:
     if os.getppid() != parent:  # it died before the signal was asked for
         os._exit(1)
     threading.Thread(target=_watch_parent, name="parent-watch", daemon=True).start()
+
+
+def _take_children_along() -> None:
+    """See to it that what this worker starts ends when the worker does, however that ends.
+
+    The worker leads a process group of its own. A shell outside that group waits for the end of a
+    pipe that only the worker holds open, and then kills what is left of the group.
+    """
+    os.setpgid(0, 0)
+    reading, writing = os.pipe()  # not inherited: children do not hold it open
+    shell = subprocess.Popen(  # noqa: S603  a fixed command
+        ["/bin/sh", "-c", 'read _; kill -s KILL -- "-$0"', str(os.getpid())],
+        stdin=reading,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    os.close(reading)
+    _held_open.extend((writing, shell))
 
 
 def _watch_parent() -> None:

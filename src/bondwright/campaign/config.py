@@ -1,0 +1,274 @@
+"""`campaign.toml`: what is screened, with which settings, on how many workers."""
+
+from __future__ import annotations
+
+import glob
+import os
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bondwright.campaign.stages import STAGES, default_settings, settings_class
+from bondwright.campaign.tables import existing_file, from_table, refuse_unknown
+from bondwright.errors import InputError
+
+CONFIG_NAME = "campaign.toml"
+# Keys of a stage's table that are the campaign's, not the check's.
+_OWN_STAGE_KEYS = ("enabled", "reference")
+_NOVELTY_STAGES = ("novelty", "novelty-relaxed")
+
+
+@dataclass(frozen=True)
+class InputSetting:
+    """One `[[input]]`: files that are read in the same way.
+
+    Attributes:
+        files: file names or glob patterns, relative to the folder of campaign.toml; a folder
+            stands for the structure files in it.
+        control: True for known crystals that are carried through every stage for comparison.
+        column: column of a table that holds the CIF text; None to find it.
+        asked: property values that the generator was asked for, e.g. {"band_gap": 1.5} (eV).
+        asked_columns: property -> column of the table that holds the value asked for.
+        label: short name of this set, kept with its candidates.
+    """
+
+    files: tuple[str, ...]
+    control: bool = False
+    column: str | None = None
+    asked: dict[str, float] = field(default_factory=dict)
+    asked_columns: dict[str, str] = field(default_factory=dict)
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class TargetSetting:
+    """The value of a property that is looked for.
+
+    Attributes:
+        value: in the property's unit (band_gap eV, density g/cm³).
+        tolerance: largest distance that still counts as a hit, same unit.
+    """
+
+    value: float
+    tolerance: float
+
+    def __post_init__(self) -> None:
+        if self.tolerance < 0:
+            raise ValueError(f"tolerance must not be negative, found {self.tolerance:g}")
+
+
+@dataclass(frozen=True)
+class RunSetting:
+    """How the work is done; none of this changes a result.
+
+    Attributes:
+        workers: number of worker processes; 0 for one per core.
+        time_limit_s: seconds after which one candidate's check is stopped.
+        memory_mb: memory that one worker may use, MiB.
+    """
+
+    workers: int = 0
+    time_limit_s: float = 900.0
+    memory_mb: int = 4096
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise ValueError(f"workers must be 0 (all cores) or more, found {self.workers}")
+        if self.time_limit_s <= 0:
+            raise ValueError(f"time_limit_s must be above 0, found {self.time_limit_s:g}")
+        if self.memory_mb < 256:
+            raise ValueError(f"memory_mb must be at least 256, found {self.memory_mb}")
+
+    @property
+    def worker_count(self) -> int:
+        """Number of workers, with 0 resolved to the cores this process may use."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True)
+class StageSetting:
+    """How one stage is done.
+
+    Attributes:
+        enabled: whether the stage is part of the funnel.
+        settings: the settings dataclass of the stage's check.
+        reference: index file of known structures for the novelty stages; None for none.
+    """
+
+    enabled: bool
+    settings: Any
+    reference: Path | None = None
+
+
+@dataclass(frozen=True)
+class CampaignConfig:
+    """Everything `campaign.toml` says, checked.
+
+    Attributes:
+        name: campaign name.
+        description: a sentence about it; may be empty.
+        seed: seed of every random number.
+        inputs: what is read, in order.
+        targets: property -> target.
+        stages: stage name -> setting, in the order of the funnel.
+        run: workers and limits.
+        folder: the folder that relative paths start from.
+    """
+
+    name: str
+    description: str
+    seed: int
+    inputs: tuple[InputSetting, ...]
+    targets: dict[str, TargetSetting]
+    stages: dict[str, StageSetting]
+    run: RunSetting
+    folder: Path
+
+    @property
+    def funnel(self) -> list[str]:
+        """Names of the enabled stages in order."""
+        return [name for name, stage in self.stages.items() if stage.enabled]
+
+    def input_paths(self) -> list[tuple[InputSetting, list[Path]]]:
+        """Return the paths that each input's patterns stand for, sorted within a pattern.
+
+        Raises:
+            InputError: a pattern matches nothing, or a path is listed twice.
+        """
+        seen: dict[Path, str] = {}
+        found = []
+        for number, entry in enumerate(self.inputs, 1):
+            where = f"{CONFIG_NAME}: input {number}"
+            paths = []
+            for pattern in entry.files:
+                for path in _matches(self.folder, pattern, where):
+                    if path in seen:
+                        raise InputError(
+                            f"{where}: {pattern!r} and {seen[path]!r} both name {path.name}; "
+                            "list every file once."
+                        )
+                    seen[path] = pattern
+                    paths.append(path)
+            found.append((entry, paths))
+        return found
+
+
+def load_config(path: Path) -> CampaignConfig:
+    """Read and check a campaign file.
+
+    Raises:
+        InputError: not readable, not TOML, an unknown key (the nearest one is named), a wrong
+            type, a missing file.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path}: there is no such file; `bondwright init` makes a campaign folder."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text ({error}).") from error
+    return parse_config(text, path.parent.resolve(), path.name)
+
+
+def parse_config(text: str, folder: Path, where: str = CONFIG_NAME) -> CampaignConfig:
+    """Check the text of a campaign file whose relative paths start from `folder`.
+
+    Raises:
+        InputError: as `load_config`.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where}: not valid TOML: {error}.") from error
+    known = ["name", "description", "seed", "input", "targets", "stages", "run"]
+    refuse_unknown(table, known, where)
+    head = from_table(
+        _Head, {k: table[k] for k in ("name", "description", "seed") if k in table}, where, folder
+    )
+    inputs = _tables(table, "input", list, where)
+    targets = _tables(table, "targets", dict, where)
+    return CampaignConfig(
+        name=head.name,
+        description=head.description,
+        seed=head.seed,
+        inputs=tuple(
+            from_table(InputSetting, entry, f"{where}: input {number}", folder)
+            for number, entry in enumerate(inputs, 1)
+        ),
+        targets={
+            name: from_table(TargetSetting, entry, f"{where}: targets.{name}", folder)
+            for name, entry in targets.items()
+        },
+        stages=_stages(_tables(table, "stages", dict, where), where, folder),
+        run=from_table(RunSetting, table.get("run", {}), f"{where}: run", folder),
+        folder=folder,
+    )
+
+
+@dataclass(frozen=True)
+class _Head:
+    name: str
+    description: str = ""
+    seed: int = 0
+
+
+def _tables(table: dict[str, Any], key: str, kind: type, where: str) -> Any:
+    value = table.get(key, kind())
+    if not isinstance(value, kind):
+        form = f"[[{key}]]" if kind is list else f"[{key}.<name>]"
+        raise InputError(f"{where}: {key!r} is written as {form} tables.")
+    return value
+
+
+def _stages(tables: dict[str, Any], where: str, folder: Path) -> dict[str, StageSetting]:
+    refuse_unknown(tables, list(STAGES), f"{where}: stages")
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise InputError(f"{where}: stages.{name}: expected a table [stages.{name}].")
+    # What the second novelty check is not told, it takes from the first.
+    if "novelty" in tables:
+        inherited = {k: v for k, v in tables["novelty"].items() if k != "enabled"}
+        tables = {**tables, "novelty-relaxed": inherited | tables.get("novelty-relaxed", {})}
+    stages = {
+        name: _stage(name, tables.get(name, {}), f"{where}: stages.{name}", folder)
+        for name in STAGES
+    }
+    if not stages["stability"].enabled:  # nothing was relaxed
+        asked = stages["novelty-relaxed"]
+        stages["novelty-relaxed"] = StageSetting(False, asked.settings, asked.reference)
+    return stages
+
+
+def _stage(name: str, table: dict[str, Any], where: str, folder: Path) -> StageSetting:
+    own = {k: table[k] for k in table if k in _OWN_STAGE_KEYS}
+    kind = settings_class(name)
+    allowed = [*kind.__dataclass_fields__, "enabled"]
+    if name in _NOVELTY_STAGES:
+        allowed.append("reference")
+    refuse_unknown(table, allowed, where)
+    enabled = own.get("enabled", True)
+    if not isinstance(enabled, bool):
+        raise InputError(f"{where}: enabled: expected true or false, found {enabled!r}.")
+    if name == "read" and not enabled:
+        raise InputError(f"{where}: reading cannot be left out; remove `enabled = false`.")
+    rest = {k: v for k, v in table.items() if k not in own}
+    settings = from_table(kind, rest, where, folder) if rest else default_settings(name)
+    reference = own.get("reference", "")
+    if not isinstance(reference, str):
+        raise InputError(f"{where}: reference: expected a path in quotes, found {reference!r}.")
+    path = existing_file(reference, folder, f"{where}: reference") if reference else None
+    return StageSetting(enabled, settings, path)
+
+
+def _matches(folder: Path, pattern: str, where: str) -> list[Path]:
+    """Return the existing paths that a pattern names; a name without wildcards must exist."""
+    absolute = str(folder / Path(pattern).expanduser())
+    if Path(absolute).exists():
+        return [Path(absolute).resolve()]
+    # Path.glob refuses absolute patterns
+    paths = sorted(Path(p).resolve() for p in glob.glob(absolute, recursive=True))  # noqa: PTH207
+    if not paths:
+        raise InputError(f"{where}: no file matches {pattern!r} (looked in {folder}).")
+    return paths

@@ -1,0 +1,106 @@
+"""Looking at a campaign, also while it runs: nothing here changes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bondwright.campaign.folder import CampaignFolder
+from bondwright.campaign.provenance import provenance
+from bondwright.campaign.store import Finding, Standing, Store
+from bondwright.campaign.view import CampaignView, CandidateView, StageSummary
+from bondwright.screen.verdict import Outcome
+from bondwright.structure.records import atoms_from_json
+
+
+def load_view(root: Path) -> CampaignView:
+    """Return everything a campaign holds.
+
+    Raises:
+        InputError: nothing has run there yet, or the store cannot be read.
+    """
+    store = Store.open_read_only(CampaignFolder(root).store)
+    try:
+        config = _config(store)
+        funnel = _funnel(config)
+        verdicts = {stage: store.verdicts(stage) for stage in funnel}
+        candidates = []
+        for candidate in store.candidates():
+            found = {s: verdicts[s][candidate.key] for s in funnel if candidate.key in verdicts[s]}
+            moved = store.structure("stability", candidate.key) if "stability" in found else None
+            candidates.append(
+                CandidateView(
+                    candidate,
+                    found,
+                    None if moved is None else atoms_from_json(moved),
+                    survived=len(found) == len(funnel)
+                    and all(v.outcome is Outcome.PASSED for v in found.values()),
+                )
+            )
+        return CampaignView(
+            name=config["name"],
+            description=config["description"],
+            stages=_summaries(store, funnel),
+            candidates=candidates,
+            targets={name: target["value"] for name, target in config["targets"].items()},
+            provenance=provenance(store),
+        )
+    finally:
+        store.close()
+
+
+def load_summary(root: Path) -> list[StageSummary]:
+    """Return the funnel stage by stage, without loading any structure.
+
+    Raises:
+        InputError: as `load_view`.
+    """
+    store = Store.open_read_only(CampaignFolder(root).store)
+    try:
+        return _summaries(store, _funnel(_config(store)))
+    finally:
+        store.close()
+
+
+def _config(store: Store) -> dict[str, Any]:
+    return store.meta("config") or {"name": "", "description": "", "targets": {}, "stages": {}}
+
+
+def _funnel(config: dict[str, Any]) -> list[str]:
+    return [name for name, stage in config["stages"].items() if stage["enabled"]]
+
+
+def _summaries(store: Store, funnel: list[str]) -> list[StageSummary]:
+    entering = store.standings()
+    summaries = []
+    for stage in funnel:
+        now = store.current(stage)
+        summaries.append(_summary(stage, [c for c in entering if not c.control], now))
+        entering = [
+            c
+            for c in entering
+            if c.control or (c.key in now and now[c.key].outcome is Outcome.PASSED)
+        ]
+    return summaries
+
+
+def _summary(stage: str, entering: list[Standing], now: dict[str, Finding]) -> StageSummary:
+    found = [now[c.key] for c in entering if c.key in now]
+    counts: dict[Outcome, dict[str, int]] = {outcome: {} for outcome in Outcome}
+    for finding in found:
+        reasons = counts[finding.outcome]
+        reasons[finding.reason] = reasons.get(finding.reason, 0) + 1
+    peaks = [f.peak_memory_mb for f in found if f.peak_memory_mb is not None]
+    seconds = sum(f.seconds for f in found)
+    return StageSummary(
+        name=stage,
+        entered=len(entering),
+        passed=sum(counts[Outcome.PASSED].values()),
+        rejected=counts[Outcome.REJECTED],
+        unknown=counts[Outcome.UNKNOWN],
+        failed=counts[Outcome.FAILED],
+        waiting=len(entering) - len(found),
+        seconds=seconds,
+        seconds_per_candidate=seconds / len(found) if found else None,
+        peak_memory_mb=max(peaks, default=None),
+    )

@@ -1,0 +1,150 @@
+"""What is left to do at a stage: which candidates reach it, and which results are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bondwright.campaign.codec import digest
+from bondwright.campaign.config import CampaignConfig
+from bondwright.campaign.stages import GROUP_STAGES, outside_data, settings_json, version
+from bondwright.campaign.store import Finding, Standing, Store
+from bondwright.screen.verdict import Outcome
+
+# Reasons that the runner gives when there is no verdict of the check itself.
+RUN_FAILURES = frozenset({"timeout", "crashed", "killed", "out-of-memory", "error"})
+
+
+@dataclass
+class Group:
+    """A set that is checked together.
+
+    Attributes:
+        name: digest of everything the results depend on.
+        members: candidate -> content key of its result, in the order of the campaign.
+        energies: candidate -> energy in eV/atom, where known.
+    """
+
+    name: str
+    members: dict[str, str]
+    energies: dict[str, float | None]
+
+
+@dataclass
+class Plan:
+    """The work at one stage.
+
+    Attributes:
+        stage: name of the stage.
+        expected: candidate -> content key of the verdict that holds for it.
+        stored: the stage's results so far: content key -> short form.
+        missing: content key -> candidates that wait for it, for stages that check one by one.
+        groups: sets of which results are missing, for stages that check sets.
+    """
+
+    stage: str
+    expected: dict[str, str]
+    stored: dict[str, Finding]
+    missing: dict[str, list[str]] = field(default_factory=dict)
+    groups: list[Group] = field(default_factory=list)
+
+
+def plan_stage(
+    store: Store,
+    config: CampaignConfig,
+    stage: str,
+    entering: Sequence[Standing],
+    retry_failed: bool = False,
+) -> Plan:
+    """Find what a stage owes the candidates that reach it.
+
+    Args:
+        store: the campaign's store.
+        config: the campaign.
+        stage: name of the stage.
+        entering: the candidates that reach it, in the order of the campaign.
+        retry_failed: whether results that are failures of the run (time-out, crash) are missing.
+    """
+    setting = config.stages[stage]
+    check: list[object] = [stage, version(stage), settings_json(setting.settings)]
+    check.append(outside_data(stage, setting.reference))
+    relaxed = store.structures("stability")
+    if stage == "property":
+        check.append({name: [t.value, t.tolerance] for name, t in sorted(config.targets.items())})
+    stored = store.findings(stage)
+    usable = {
+        key
+        for key, finding in stored.items()
+        if not (
+            retry_failed and finding.outcome is Outcome.FAILED and finding.reason in RUN_FAILURES
+        )
+    }
+    if stage in GROUP_STAGES:
+        moved = relaxed if stage == "novelty-relaxed" else {}
+        groups = _groups(store, check, entering, moved)
+        expected = {c: key for group in groups for c, key in group.members.items()}
+        missing_groups = [g for g in groups if not usable.issuperset(g.members.values())]
+        return Plan(stage, expected, stored, groups=missing_groups)
+    after_stability = relaxed if stage == "property" else {}
+    expected = {}
+    missing: dict[str, list[str]] = {}
+    for c in entering:
+        seen = c.content if stage == "validity" else after_stability.get(c.key, c.structure)
+        expected[c.key] = digest([check, seen])
+        if expected[c.key] not in usable:
+            missing.setdefault(expected[c.key], []).append(c.key)
+    return Plan(stage, expected, stored, missing=missing)
+
+
+def _is_run_failure(finding: Finding) -> bool:
+    return finding.outcome is Outcome.FAILED and finding.reason in RUN_FAILURES
+
+
+def _groups(
+    store: Store, check: list[object], entering: Sequence[Standing], moved: dict[str, str]
+) -> list[Group]:
+    """Return the candidates as one set and each control as its own.
+
+    A control must not make a candidate its duplicate, nor depend on which candidates there are.
+    """
+    energies = {
+        key: verdict.details.get("energy_eV_per_atom")
+        for key, verdict in (store.verdicts("stability").items() if moved else ())
+    }
+    sets = [[c for c in entering if not c.control], *([c] for c in entering if c.control)]
+    groups = []
+    for members in sets:
+        if not members:
+            continue
+        name = digest(
+            [check, [[c.key, moved.get(c.key, c.structure), energies.get(c.key)] for c in members]]
+        )
+        groups.append(
+            Group(
+                name,
+                {c.key: digest([name, c.key]) for c in members},
+                {c.key: energies.get(c.key) for c in members},
+            )
+        )
+    return groups
+
+
+def apply_pointers(store: Store, plan: Plan, later: Sequence[str]) -> None:
+    """Let every candidate point to the verdict that holds at this stage, where it is there.
+
+    Candidates whose verdict changed or is missing lose what they pointed to in later stages; it
+    is found again by its content when they get there.
+    """
+    waiting = {c for candidates in plan.missing.values() for c in candidates}
+    waiting.update(c for group in plan.groups for c in group.members)
+    wanted = {c: key for c, key in plan.expected.items() if key in plan.stored and c not in waiting}
+    held = store.pointers(plan.stage)
+    stale = {c for c, key in held.items() if wanted.get(c) != key}
+    fresh = {c: key for c, key in wanted.items() if held.get(c) != key}
+    if not stale and not fresh and not waiting:
+        return
+    with store.transaction():
+        store.unpoint(plan.stage, stale)
+        store.point(plan.stage, fresh)
+        for stage in later:
+            store.unpoint(stage, stale | fresh.keys() | waiting)

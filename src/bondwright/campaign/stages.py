@@ -1,0 +1,211 @@
+"""The stages of the funnel: which there are, and how a worker carries one out.
+
+A check is a pure function of `screen`; here its arguments are taken out of the store's JSON
+values and its answer is landed as a file. Science is imported when a stage needs it, inside the
+worker, so that the command line stays quick.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from bondwright.campaign.codec import Record, candidate_from_json
+from bondwright.campaign.landing import land
+from bondwright.run import current_usage
+from bondwright.structure.records import atoms_from_json, atoms_to_json
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from bondwright.screen.verdict import Verdict
+
+# Stage -> (module of the check, its settings dataclass), in the order of the funnel.
+STAGES: dict[str, tuple[str, str]] = {
+    "read": ("bondwright.structure.read", "ReadLimits"),
+    "validity": ("bondwright.screen.validity", "ValiditySettings"),
+    "novelty": ("bondwright.screen.novelty", "NoveltySettings"),
+    "stability": ("bondwright.screen.stability", "StabilitySettings"),
+    "novelty-relaxed": ("bondwright.screen.novelty", "NoveltySettings"),
+    "property": ("bondwright.screen.property", "PropertySettings"),
+}
+GROUP_STAGES = frozenset({"novelty", "novelty-relaxed"})
+
+
+def _module(stage: str) -> ModuleType:
+    return importlib.import_module(STAGES[stage][0])
+
+
+def settings_class(stage: str) -> Any:
+    """Return the dataclass that holds a stage's settings."""
+    return getattr(_module(stage), STAGES[stage][1])
+
+
+def default_settings(stage: str) -> Any:
+    """Return a stage's settings as they are when nothing is said."""
+    return settings_class(stage)()
+
+
+def version(stage: str) -> str:
+    """Return the version of a stage's check, e.g. "validity/1"."""
+    return str(_module(stage).VERSION)
+
+
+def settings_json(settings: Any) -> dict[str, Any]:
+    """Return a settings dataclass as JSON values."""
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in dataclasses.asdict(settings).items()
+    }
+
+
+@dataclass(frozen=True)
+class CheckTask:
+    """One check of one candidate, as it is sent to a worker.
+
+    Attributes:
+        stage: name of the stage.
+        content_key: name of the result.
+        results: folder in which it lands.
+        settings: the stage's settings dataclass.
+        subject: what is checked, as JSON values: the candidate for validity, its atoms otherwise.
+        targets: property -> (value, tolerance).
+    """
+
+    stage: str
+    content_key: str
+    results: Path
+    settings: Any
+    subject: dict[str, Any]
+    targets: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GroupItem:
+    """One member of a set that is checked together.
+
+    Attributes:
+        key: the candidate's key.
+        content_key: name of its result.
+        atoms: its structure as JSON values.
+        energy: its energy in eV/atom, where known.
+    """
+
+    key: str
+    content_key: str
+    atoms: dict[str, Any]
+    energy: float | None
+
+
+@dataclass(frozen=True)
+class GroupTask:
+    """One check of a set of candidates, as it is sent to a worker.
+
+    Attributes:
+        stage: name of the stage.
+        name: name of the file in which the results land.
+        results: folder in which it lands.
+        settings: the stage's settings dataclass.
+        items: the set, in the order of the campaign.
+        reference: index of known structures; None for none.
+        processes: processes that the check may use.
+    """
+
+    stage: str
+    name: str
+    results: Path
+    settings: Any
+    items: tuple[GroupItem, ...]
+    reference: Path | None
+    processes: int
+
+
+def run_check(task: CheckTask) -> Record:
+    """Carry out one check, land its result and return it.
+
+    Raises:
+        InputError: the result cannot be written, or a file that the check needs is unusable.
+    """
+    verdict, atoms = _CHECKS[task.stage](task)
+    usage = current_usage()
+    record = Record(
+        task.content_key,
+        verdict,
+        None if atoms is None else atoms_to_json(atoms),
+        usage.seconds,
+        usage.peak_memory_mb,
+        usage.worker,
+        usage.attempt,
+    )
+    land(task.results, task.stage, task.content_key, [record])
+    return record
+
+
+def run_group(task: GroupTask) -> list[Record]:
+    """Carry out a check of a set, land its results as one file and return them.
+
+    Raises:
+        InputError: as `run_check`.
+    """
+    from bondwright.screen.novelty import NoveltyItem, assess_novelty
+    from bondwright.screen.reference import ReferenceIndex
+
+    items = [NoveltyItem(i.key, atoms_from_json(i.atoms), i.energy) for i in task.items]
+    reference = None if task.reference is None else ReferenceIndex.load(task.reference)
+    verdicts = assess_novelty(
+        items, reference, task.settings, stage=task.stage, processes=task.processes
+    )
+    usage = current_usage()
+    share = usage.seconds / len(items)
+    records = [
+        Record(
+            i.content_key,
+            verdicts[i.key],
+            None,
+            share,
+            usage.peak_memory_mb,
+            usage.worker,
+            usage.attempt,
+        )
+        for i in task.items
+    ]
+    land(task.results, task.stage, task.name, records)
+    return records
+
+
+def _check_validity(task: CheckTask) -> tuple[Verdict, Atoms | None]:
+    from bondwright.screen.validity import check_validity
+
+    return check_validity(candidate_from_json(task.subject), task.settings), None
+
+
+def _check_stability(task: CheckTask) -> tuple[Verdict, Atoms | None]:
+    from bondwright.screen.stability import relax_and_place
+
+    result = relax_and_place(atoms_from_json(task.subject), task.settings)
+    return result.verdict, result.atoms
+
+
+def _check_property(task: CheckTask) -> tuple[Verdict, Atoms | None]:
+    from bondwright.screen.property import Target, estimate_properties
+
+    targets = {name: Target(*target) for name, target in task.targets.items()}
+    return estimate_properties(atoms_from_json(task.subject), targets, task.settings), None
+
+
+_CHECKS = {
+    "validity": _check_validity,
+    "stability": _check_stability,
+    "property": _check_property,
+}
+
+
+def outside_data(stage: str, reference: Path | None) -> dict[str, str]:
+    """Return what a stage's verdicts depend on besides input and settings: name -> SHA-256."""
+    from bondwright.structure.datasets import file_sha256
+
+    return {} if reference is None else {"reference": file_sha256(reference)}
