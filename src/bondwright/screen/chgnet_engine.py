@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -103,9 +104,11 @@ def _graph(model: CHGNet, atoms: Atoms, dtype: torch.dtype) -> CrystalGraph:
 
 
 def _batch(model: CHGNet, graphs: Sequence[CrystalGraph], stress: bool) -> BatchedGraph:
-    return BatchedGraph.from_graphs(
-        graphs, model.bond_basis_expansion, model.angle_basis_expansion, compute_stress=stress
-    )
+    with warnings.catch_warnings():  # about volumes that it reads off as plain numbers
+        warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad=True")
+        return BatchedGraph.from_graphs(
+            graphs, model.bond_basis_expansion, model.angle_basis_expansion, compute_stress=stress
+        )
 
 
 def _atomic_reference(model: CHGNet, atoms: Atoms) -> float:

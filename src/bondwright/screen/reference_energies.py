@@ -11,9 +11,12 @@ for each entry which kind it is.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import json
 import time
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +30,8 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 from bondwright.errors import InputError, nearest
 from bondwright.screen import chgnet_engine, reference_chunks
-from bondwright.screen.workers import Stop, run_chunks
+from bondwright.screen.potentials import load_potential
+from bondwright.screen.workers import Stop, never, run_chunks
 
 STATIC_SCHEMA = pa.schema(
     [
@@ -40,6 +44,8 @@ STATIC_SCHEMA = pa.schema(
         ("problem", pa.string()),
     ]
 )
+Asked = tuple[str, str | None]
+"""A potential as a worker loads it: name and model file."""
 _CHUNK_ATOMS = 3000  # about 20 s of work: what a kill can lose
 _BATCH_ATOMS = 160  # larger forward passes gain nothing and cost memory
 
@@ -98,11 +104,38 @@ def read_rows(table: Path, *, column: str = "cif", id_column: str = "id") -> lis
         hint = nearest(column, map(str, frame.columns))
         raise InputError(f"{table}: no column {column!r} with CIF text.{hint}")
     ids = frame[id_column] if id_column in frame else frame.index.map("row-{}".format)
-    rows = [
-        Row(hashlib.sha256(f"{name}\0{cif}".encode()).hexdigest()[:16], str(name), str(cif))
-        for name, cif in zip(ids, frame[column], strict=True)
-    ]
+    rows = [_row(str(name), str(cif)) for name, cif in zip(ids, frame[column], strict=True)]
     return sorted(rows, key=lambda row: (len(row.cif), row.id))
+
+
+def read_element_rows(table: Path) -> list[Row]:
+    """Read elemental structures from a JSON file {element: {"structure": [pymatgen structures]}}.
+
+    Raises:
+        InputError: the file has other contents.
+    """
+    try:
+        data = json.loads(gzip.decompress(table.read_bytes()))
+        rows = [
+            _row(f"element-{symbol}-{n}", Structure.from_dict(structure).to(fmt="cif"))
+            for symbol, entry in data.items()
+            for n, structure in enumerate(entry["structure"])
+        ]
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        zlib.error,
+    ) as error:
+        raise InputError(f"{table}: not a file of elemental structures ({error})") from None
+    return sorted(rows, key=lambda row: (len(row.cif), row.id))
+
+
+def _row(name: str, cif: str) -> Row:
+    return Row(hashlib.sha256(f"{name}\0{cif}".encode()).hexdigest()[:16], name, cif)
 
 
 def structure_atoms(cif: str) -> Atoms:
@@ -120,15 +153,17 @@ def structure_atoms(cif: str) -> Atoms:
 def static_pass(
     rows: Sequence[Row],
     out: Path,
+    potential: Asked = ("chgnet", None),
     *,
-    processes: int,
-    stop: Stop,
+    processes: int = 1,
+    stop: Stop = never,
     progress: Callable[[Progress], None] | None = None,
 ) -> None:
-    """Compute static energy and crystal feature of every row that has none yet.
+    """Compute the static energy (with CHGNet the feature too) of every row that has none yet.
 
     Args:
         rows: the structures, cheap ones first.
+        potential: name and model file.
         out: folder; results land in `out/static`.
         processes: worker processes, one thread each.
         stop: asked between chunks whether to stop.
@@ -138,7 +173,8 @@ def static_pass(
     done = set(reference_chunks.load(folder, STATIC_SCHEMA, ["key"]).column("key").to_pylist())
     todo = [row for row in rows if row.key not in done]
     started, finished = time.monotonic(), 0
-    for results in run_chunks(_static_chunk, _chunks(todo), processes=processes, stop=stop):
+    chunks = ((potential, chunk) for chunk in _chunks(todo))
+    for results in run_chunks(_static_chunk, chunks, processes=processes, stop=stop):
         reference_chunks.land(folder, results, STATIC_SCHEMA)
         finished += len(results)
         if progress:
@@ -165,7 +201,8 @@ def _chunks(rows: Sequence[Row]) -> Iterator[list[Row]]:
         yield chunk
 
 
-def _static_chunk(rows: list[Row]) -> list[dict[str, Any]]:
+def _static_chunk(chunk: tuple[Asked, list[Row]]) -> list[dict[str, Any]]:
+    potential, rows = chunk
     results: list[dict[str, Any]] = []
     batch: list[tuple[Row, Atoms]] = []
     for row in rows:
@@ -175,34 +212,46 @@ def _static_chunk(rows: list[Row]) -> list[dict[str, Any]]:
             results.append(_failed(row, f"{type(error).__name__}: {error}"))
             continue
         if batch and sum(len(a) for _, a in batch) + len(atoms) > _BATCH_ATOMS:
-            results += _static_batch(batch)
+            results += _static_batch(potential, batch)
             batch = []
         batch.append((row, atoms))
-    return results + (_static_batch(batch) if batch else [])
+    return results + (_static_batch(potential, batch) if batch else [])
 
 
-def _static_batch(batch: list[tuple[Row, Atoms]]) -> list[dict[str, Any]]:
+def _static_batch(potential: Asked, batch: list[tuple[Row, Atoms]]) -> list[dict[str, Any]]:
     """Evaluate several structures together; one that cannot be evaluated is set aside."""
     try:
-        # float32 agrees with float64 to 2e-6 eV/atom here and costs half; what decides the hull
-        # is relaxed and evaluated in float64 by the second pass.
-        values = chgnet_engine.static_energies([atoms for _, atoms in batch], double=False)
-    except (ValueError, RuntimeError, IndexError) as error:
+        values = _static_values(potential, [atoms for _, atoms in batch])
+    except (ValueError, RuntimeError, IndexError, NotImplementedError) as error:
         if len(batch) == 1:
             return [_failed(batch[0][0], str(error))]
-        return [result for one in batch for result in _static_batch([one])]
+        return [result for one in batch for result in _static_batch(potential, [one])]
     return [
         {
             "key": row.key,
             "id": row.id,
             "formula": atoms.symbols.formula.reduce()[0].format("abc"),
             "atoms": len(atoms),
-            "energy_eV_per_atom": value.energy,
-            "feature": value.feature.tolist(),
+            "energy_eV_per_atom": energy,
+            "feature": feature,
             "problem": "",
         }
-        for (row, atoms), value in zip(batch, values, strict=True)
+        for (row, atoms), (energy, feature) in zip(batch, values, strict=True)
     ]
+
+
+def _static_values(potential: Asked, batch: list[Atoms]) -> list[tuple[float, list[float] | None]]:
+    if potential[0] == "chgnet":
+        # float32 agrees with float64 to 2e-6 eV/atom here and costs half; what decides the hull
+        # is relaxed and evaluated in float64 by the second pass.
+        found = chgnet_engine.static_energies(batch, double=False)
+        return [(value.energy, value.feature.tolist()) for value in found]
+    calculator = load_potential(*potential).calculator
+    values: list[tuple[float, list[float] | None]] = []
+    for atoms in batch:
+        atoms.calc = calculator
+        values.append((float(atoms.get_potential_energy()) / len(atoms), None))
+    return values
 
 
 def _failed(row: Row, problem: str) -> dict[str, Any]:
