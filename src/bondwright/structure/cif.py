@@ -90,6 +90,8 @@ def _read_block(block: Block, index: int, limits: ReadLimits) -> Parsed:
     notes = list(block.notes)
     declared = _declare(block)
     try:
+        if block.cut and "_atom_site_fract_x" not in {*block.columns, *block.broken}:
+            raise Unreadable("truncated", "the text stops before its atom sites.")
         lengths, angles = _cell_parameters(block)
         lattice = lattice_from_parameters(lengths, angles)
         sites, site_notes = read_sites(block)

@@ -38,12 +38,14 @@ class Block:
             one. None stands for "?" and ".".
         broken: tags of loops whose values do not fill their rows -> the reason.
         notes: what had to be forgiven.
+        cut: True for the last block of a text that does not end with its line.
     """
 
     name: str
     columns: dict[str, list[str | None]] = field(default_factory=dict)
     broken: dict[str, Unreadable] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    cut: bool = False
 
     def first(self, *tags: str) -> str | None:
         """Return the first known value among these tags."""
@@ -87,6 +89,7 @@ def read_blocks(text: str) -> list[Block]:
             place = _read_item(tokens, place, blocks[-1])
     if not blocks:
         raise Unreadable("syntax", "the text holds no CIF data block.")
+    blocks[-1].cut = not text.endswith("\n")
     return blocks
 
 

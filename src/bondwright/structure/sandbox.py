@@ -3,11 +3,13 @@
 Each worker is a fresh interpreter that receives a text and answers with JSON, so nothing is
 unpickled and nothing of the caller's program is imported again: a script needs no
 `if __name__ == "__main__"` and a notebook works. A worker that overruns the time, or dies, is
-replaced; its text is tried once more alone, and only then blamed.
+replaced; its text is tried once more, and only then blamed. Workers that are done wait a minute
+for more, so that reading a folder file by file does not start one for each.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -48,15 +50,18 @@ def parse_texts(
         InputError: a text that its reader cannot use before its user mends it.
     """
     count = processes or min(4, os.cpu_count() or 1)
-    local = threading.local()
-    workers: list[_Worker] = []
+    busy: set[_Worker] = set()
 
     def parse(kind: str, text: str) -> list[Parsed]:
-        if not hasattr(local, "worker"):
-            local.worker = _Worker(limits)
-            workers.append(local.worker)
-        worker: _Worker = local.worker
-        return worker.parse(kind, text)
+        refused = _refuse(text, limits)
+        if refused:
+            return [Parsed(problem=refused)]
+        worker = _borrow()
+        busy.add(worker)
+        results = worker.parse(kind, text, limits)
+        busy.remove(worker)
+        _give_back(worker)
+        return results
 
     pool = ThreadPoolExecutor(count, thread_name_prefix="read")
     waiting: deque[Future[list[Parsed]]] = deque()
@@ -69,29 +74,34 @@ def parse_texts(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
+        for worker in tuple(busy):  # the caller stopped asking while these were reading
             worker.stop()
         pool.shutdown(wait=True)
+
+
+def _refuse(text: str, limits: ReadLimits) -> Problem | None:
+    """Return why a text need not be sent to a child at all."""
+    if not text.strip():
+        return Problem("empty", "the text is empty.")
+    if len(text.encode("utf-8", "surrogatepass")) > limits.text_bytes:
+        return Problem("too-large", f"the text is longer than {limits.text_bytes:,} bytes.")
+    return None
 
 
 class _Worker:
     """One child process and the conversation with it."""
 
-    def __init__(self, limits: ReadLimits) -> None:
-        self._limits = limits
+    def __init__(self) -> None:
+        self.owner = os.getpid()
         self._process: subprocess.Popen[bytes] | None = None
         self._received = b""
         self._stopped = False
 
-    def parse(self, kind: str, text: str) -> list[Parsed]:
+    def parse(self, kind: str, text: str, limits: ReadLimits) -> list[Parsed]:
         """Parse one text; a child that fails on it is replaced and asked once more."""
-        size = len(text.encode("utf-8", "surrogatepass"))
-        if size > self._limits.text_bytes:
-            message = f"the text has {size:,} bytes, more than {self._limits.text_bytes:,}."
-            return [Parsed(problem=Problem("too-large", message))]
-        problem = self._ask(kind, text)
+        problem = self._ask(kind, text, limits)
         if isinstance(problem, Problem):
-            problem = self._ask(kind, text)
+            problem = self._ask(kind, text, limits)
         return [Parsed(problem=problem)] if isinstance(problem, Problem) else problem
 
     def stop(self) -> None:
@@ -99,28 +109,34 @@ class _Worker:
         self._stopped = True
         self._end()
 
-    def _ask(self, kind: str, text: str) -> list[Parsed] | Problem:
+    def _ask(self, kind: str, text: str, limits: ReadLimits) -> list[Parsed] | Problem:
         """Send a text and wait for the answer; a problem says how the child failed."""
-        question = {"kind": kind, "text": text, "limits": asdict(self._limits)}
+        question = {"kind": kind, "text": text, "limits": asdict(limits)}
         try:
             process = self._running()
             assert process.stdin is not None  # noqa: S101 - opened with a pipe
             process.stdin.write(json.dumps(question).encode() + b"\n")
             process.stdin.flush()
-            reply = json.loads(self._line(self._limits.seconds))
+            reply = json.loads(self._line(limits.seconds))
         except TimeoutError:
             self._end()
-            return Problem("timeout", f"reading took more than {self._limits.seconds:g} s.")
+            return Problem("timeout", f"reading took more than {limits.seconds:g} s.")
         except (OSError, EOFError):
             return Problem("crashed", f"the reading process ended: {self._end()}.")
         if isinstance(reply, dict):
             raise InputError(reply["input_error"])
-        return [Parsed.from_json(result) for result in reply]
+        results = [Parsed.from_json(result) for result in reply]
+        if results[0].problem and results[0].problem.code == "memory":
+            self._end()  # what it holds already counts against the next text
+            return results[0].problem
+        return results
 
     def _running(self) -> subprocess.Popen[bytes]:
         """Return the child, started if need be."""
         if self._stopped:
             raise EOFError("stopped")
+        if self._process is not None and self._process.poll() is not None:
+            self._end()  # it had nothing to do for long and went
         if self._process is None:
             environment = {
                 **os.environ,
@@ -180,3 +196,33 @@ class _Worker:
                 if pipe:
                     pipe.close()
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+_idle: list[_Worker] = []
+_lock = threading.Lock()
+
+
+def _borrow() -> _Worker:
+    """Return a waiting worker, or a new one."""
+    with _lock:
+        while _idle:
+            worker = _idle.pop()
+            if worker.owner == os.getpid():  # not one inherited through a fork
+                return worker
+    return _Worker()
+
+
+def _give_back(worker: _Worker) -> None:
+    """Let a worker wait for more."""
+    with _lock:
+        _idle.append(worker)
+
+
+@atexit.register
+def _end_workers() -> None:
+    """End the waiting workers with the program."""
+    with _lock:
+        while _idle:
+            worker = _idle.pop()
+            if worker.owner == os.getpid():
+                worker.stop()

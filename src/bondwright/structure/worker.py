@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 from typing import Any, TextIO
 
@@ -20,6 +21,8 @@ from bondwright.structure.formats import parse_text
 from bondwright.structure.parsed import Parsed, ReadLimits
 
 READY = "ready"
+IDLE_SECONDS = 60
+"""A worker that is not asked anything for so long ends; another is started when needed."""
 
 
 def main() -> None:
@@ -27,22 +30,23 @@ def main() -> None:
     # Whatever a library prints must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    print(READY, file=answers, flush=True)
+    answers.write(READY + "\n")
+    answers.flush()
     serve(sys.stdin, answers)
 
 
 def serve(questions: TextIO, answers: TextIO) -> None:
     """Answer every line of `questions` with one line of `answers`."""
-    capped = False
+    in_use = psutil.Process().memory_info().vms
+    _set_alarm(IDLE_SECONDS)
     for line in questions:
+        _set_alarm(0)
         question = json.loads(line)
         limits = ReadLimits(**question["limits"])
-        if not capped:
-            _cap_memory(limits)
-            capped = True
-        _cap_cpu(limits)
+        _cap(limits, in_use)
         answers.write(json.dumps(answer(question["kind"], question["text"], limits)) + "\n")
         answers.flush()
+        _set_alarm(IDLE_SECONDS)
 
 
 def answer(kind: str, text: str, limits: ReadLimits) -> Any:
@@ -58,23 +62,26 @@ def answer(kind: str, text: str, limits: ReadLimits) -> Any:
     return [Parsed(problem=problem).to_json()]
 
 
-def _cap_memory(limits: ReadLimits) -> None:
-    """Limit the address space to what is in use now and the memory a text may take."""
+def _cap(limits: ReadLimits, in_use: int) -> None:
+    """Limit the address space to what was in use at the start and the memory a text may take.
+
+    The processor's time is limited as well, so that the kernel ends this process should the
+    parent no longer be there to do it.
+    """
     with contextlib.suppress(ImportError, OSError, ValueError):  # no such limit on this system
         import resource
 
-        most = psutil.Process().memory_info().vms + limits.memory_mb * 2**20
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-
-
-def _cap_cpu(limits: ReadLimits) -> None:
-    """Let the kernel end this process should the parent no longer be there to do it."""
-    with contextlib.suppress(ImportError, OSError, ValueError):
-        import resource
-
         used = resource.getrusage(resource.RUSAGE_SELF)
-        most = int(used.ru_utime + used.ru_stime + 2 * limits.seconds) + 2
-        resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+        seconds = int(used.ru_utime + used.ru_stime + 2 * limits.seconds) + 2
+        memory = in_use + limits.memory_mb * 2**20
+        for kind, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, memory)):
+            resource.setrlimit(kind, (most, resource.getrlimit(kind)[1]))
+
+
+def _set_alarm(seconds: int) -> None:
+    """Ask the kernel to end this process after some seconds; 0 takes the request back."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(seconds)
 
 
 if __name__ == "__main__":
