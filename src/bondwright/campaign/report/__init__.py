@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from bondwright.campaign.report.page import render_page
 from bondwright.campaign.view import CampaignView
 from bondwright.errors import InputError
+from bondwright.structure.write import write_text
 
 __all__ = ["render_page", "write_report"]
 
@@ -27,19 +26,10 @@ def write_report(view: CampaignView, path: Path) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    text = render_page(view)
     try:
-        with NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=path.parent, suffix=".html", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        write_text(path, render_page(view))
     except OSError as error:
         raise InputError(
-            f"{path}: the report cannot be written ({error.strerror}); choose a folder that exists "
-            "and that you may write to"
+            f"{path}: the report cannot be written ({error.strerror}); choose a folder that you "
+            "may write to and that has room"
         ) from error

@@ -7,7 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bondwright.campaign.report.formula import formula_of
-from bondwright.campaign.report.standing import Standing, hull_distance, nearest
+from bondwright.campaign.report.standing import (
+    EXPECTED_OF_CONTROLS,
+    Standing,
+    hull_distance,
+    nearest,
+)
 from bondwright.campaign.report.words import (
     HULL,
     count,
@@ -19,9 +24,6 @@ from bondwright.campaign.report.words import (
 )
 from bondwright.campaign.view import CampaignView, CandidateView
 from bondwright.screen.verdict import Outcome
-
-# Controls are known crystals: being recognised as such is right, not a fault.
-EXPECTED_OF_CONTROLS = frozenset({"known", "duplicate"})
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def write_headline(view: CampaignView, standings: Mapping[str, Standing]) -> Hea
     survivors = view.survivors
     total = len(candidates)
     notes = [_nearest_note(view, standings)] if candidates and not survivors else []
-    notes += [_open_note(tally), _control_note(view, standings)]
+    notes += [_open_note(tally), _control_note(view)]
     return Headline(_sentence(view, tally, total), tuple(n for n in notes if n))
 
 
@@ -129,7 +131,7 @@ def _open_note(tally: Counter[str]) -> str:
     return f"{joined(parts)}; that says nothing against {'them' if several else 'it'}."
 
 
-def _control_note(view: CampaignView, standings: Mapping[str, Standing]) -> str:
+def _control_note(view: CampaignView) -> str:
     """Return whether the known crystals came through, as they should."""
     controls = view.controls
     if not controls:
@@ -151,5 +153,7 @@ def _control_note(view: CampaignView, standings: Mapping[str, Standing]) -> str:
     if not bad:
         subject = f"The control {names}" if len(controls) == 1 else f"The controls {names}"
         return f"{subject} came through every check that a known crystal should pass."
-    lead = f"{len(bad)} of {count(len(controls), 'control')}" if len(controls) > 1 else "The control"
+    lead = (
+        f"{len(bad)} of {count(len(controls), 'control')}" if len(controls) > 1 else "The control"
+    )
     return f"{lead} did not come through: {joined(bad)}. Read the verdicts on candidates with care."

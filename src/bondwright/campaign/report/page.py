@@ -25,7 +25,16 @@ from bondwright.campaign.report.standing import find_standings
 from bondwright.campaign.view import CampaignView
 
 STYLES = ("report.css", "details.css", "print.css")
-SCRIPTS = ("dom.js", "words.js", "charts.js", "scatter.js", "viewer.js", "details.js", "table.js", "main.js")
+SCRIPTS = (
+    "dom.js",
+    "words.js",
+    "charts.js",
+    "scatter.js",
+    "viewer.js",
+    "details.js",
+    "table.js",
+    "main.js",
+)
 VIEWER = "3Dmol-min.js"
 
 
@@ -40,22 +49,27 @@ class Inline:
 def render_page(view: CampaignView) -> str:
     """Return the report of a campaign as one HTML page that needs nothing beside it."""
     standings = find_standings(view)
-    payload = build_payload(view, standings)
+    effects = asked_effects(view)
+    payload = build_payload(view, standings, effects)
     styles = [_inline(name) for name in STYLES]
     scripts = [_inline(name) for name in (*SCRIPTS[:-1], VIEWER, SCRIPTS[-1])]
-    return _environment().get_template("report.html").render(
-        view=view,
-        version=__version__,
-        headline=write_headline(view, standings),
-        funnel=funnel_rows(view),
-        effects=asked_effects(view),
-        payload=payload,
-        data=embed_json(payload.data),
-        sources=sources_for(view),
-        styles=styles,
-        scripts=scripts,
-        policy=content_policy(styles, scripts),
-        candidates=len(view.candidates) - len(view.controls),
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            view=view,
+            version=__version__,
+            headline=write_headline(view, standings),
+            funnel=funnel_rows(view),
+            effects=effects,
+            payload=payload,
+            data=embed_json(payload.data),
+            sources=sources_for(view),
+            styles=styles,
+            scripts=scripts,
+            policy=content_policy(styles, scripts),
+            candidates=len(view.candidates) - len(view.controls),
+        )
     )
 
 

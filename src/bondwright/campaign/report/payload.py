@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bondwright.campaign.report.asking import AskedEffect
 from bondwright.campaign.report.records import (
     SettingsTable,
     full_record,
@@ -54,7 +55,9 @@ class Payload:
     without_details: int
 
 
-def build_payload(view: CampaignView, standings: Mapping[str, Standing]) -> Payload:
+def build_payload(
+    view: CampaignView, standings: Mapping[str, Standing], effects: Sequence[AskedEffect]
+) -> Payload:
     """Return everything that the scripts need, most important candidates first in line."""
     stages = [s.name for s in view.stages]
     survivors = view.survivors
@@ -72,15 +75,14 @@ def build_payload(view: CampaignView, standings: Mapping[str, Standing]) -> Payl
             q.name: {"title": q.title, "unit": q.unit, "digits": q.digits}
             for q in QUANTITIES.values()
         },
-        "rows": [
-            summary_record(c, standings[c.candidate.key], stages) for c in view.candidates
-        ],
+        "rows": [summary_record(c, standings[c.candidate.key], stages) for c in view.candidates],
         "nearest": [c.candidate.key for c in near],
         "details": details,
         "settings": rounded(settings.rows),
         "elements": element_table(elements),
         "targets": rounded(view.targets),
         "thresholds": rounded(_thresholds(view)),
+        "effects": rounded([_strips(e) for e in effects]),
     }
     candidates = [c for c in view.candidates if not c.candidate.control]
     return Payload(
@@ -115,9 +117,7 @@ def _details(
     settings: SettingsTable,
 ) -> tuple[dict[str, Any], int]:
     """Return key -> long record, and how many candidates had to go without one."""
-    details = {
-        c.candidate.key: full_record(c, settings, with_measures=True) for c in first
-    }
+    details = {c.candidate.key: full_record(c, settings, with_measures=True) for c in first}
     rest = [c for c in view.candidates if c.candidate.key not in details]
     rest.sort(key=lambda c: -standings[c.candidate.key].depth)
     spent = 0
@@ -132,6 +132,18 @@ def _details(
     return details, left_out
 
 
+def _strips(effect: AskedEffect) -> dict[str, Any]:
+    """Return what the histograms of one asked property need."""
+    return {
+        "name": effect.what.name,
+        "groups": [
+            {"label": g.label, "asked": g.asked, "median": g.summary.median, "values": g.values}
+            for g in effect.rows
+            if g.values
+        ],
+    }
+
+
 def _slugs(view: CampaignView) -> set[str]:
     """Return every reason that occurs."""
     return {v.reason for c in view.candidates for v in c.verdicts.values() if v.reason}
@@ -144,12 +156,12 @@ def _thresholds(view: CampaignView) -> dict[str, float]:
         stability = c.verdicts.get("stability")
         if stability is not None and "hull" not in found:
             hull = stability.details.get("hull")
-            limit = finite(hull.get("threshold_eV_per_atom")) if isinstance(hull, dict) else None
+            limit = finite(hull.get("limit_eV_per_atom")) if isinstance(hull, dict) else None
             if limit is not None:
                 found["hull"] = limit
         validity = c.verdicts.get("validity")
         if validity is not None and "contact" not in found:
-            limit = finite(validity.settings.get("min_contact_ratio"))
+            limit = finite(validity.settings.get("contact_factor"))
             if limit is not None:
                 found["contact"] = limit
     return found

@@ -11,6 +11,7 @@ from ase import Atoms
 from bondwright.campaign.report import structures
 from bondwright.campaign.report.formula import cell_formula, formula_of
 from bondwright.campaign.report.standing import (
+    EXPECTED_OF_CONTROLS,
     Standing,
     contact_ratio,
     finite,
@@ -19,6 +20,7 @@ from bondwright.campaign.report.standing import (
 from bondwright.campaign.view import CandidateView
 from bondwright.screen.verdict import Outcome, Verdict
 from bondwright.structure.candidate import Candidate, Origin
+from bondwright.structure.write import cif_text
 
 MAX_TEXT = 200_000
 """Longest CIF text, in characters, that the page carries for a download."""
@@ -45,7 +47,9 @@ class SettingsTable:
         return self._known[text]
 
 
-def summary_record(view: CandidateView, standing: Standing, stages: Sequence[str]) -> dict[str, Any]:
+def summary_record(
+    view: CandidateView, standing: Standing, stages: Sequence[str]
+) -> dict[str, Any]:
     """Return the short record that every candidate has: what a row of a table shows.
 
     Keys without a value are left out; the page shows a dash for them.
@@ -64,7 +68,7 @@ def summary_record(view: CandidateView, standing: Standing, stages: Sequence[str
         "stage": standing.stage,
         "reason": standing.verdict.reason if standing.verdict else None,
         "message": standing.verdict.message if standing.verdict else None,
-        "marks": [_mark(view.verdicts.get(s)) for s in stages],
+        "marks": [_mark(view, s) for s in stages],
         "origin": origin_text(candidate.origin),
         "asked": candidate.asked or None,
         "contact": contact_ratio(view),
@@ -148,9 +152,16 @@ def rounded(value: Any) -> Any:
     return rounded(item()) if callable(item) else str(value)
 
 
-def _mark(verdict: Verdict | None) -> str:
-    """Return the outcome of a stage, or "" where it has not been asked."""
-    return "" if verdict is None else str(verdict.outcome)
+def _mark(view: CandidateView, stage: str) -> str:
+    """Return the outcome of a stage, "" where it has not been asked, "known" for a known control.
+
+    A control that is recognised as known is a check that works, so its mark is not a rejection.
+    """
+    verdict = view.verdicts.get(stage)
+    if verdict is None:
+        return ""
+    known = view.candidate.control and verdict.reason in EXPECTED_OF_CONTROLS
+    return "known" if known else str(verdict.outcome)
 
 
 def _verdict(verdict: Verdict, settings: SettingsTable) -> dict[str, Any]:
@@ -185,21 +196,13 @@ def _novelty(view: CandidateView) -> dict[str, Any]:
     if verdict is None:
         return {}
     details = verdict.details
-    new = [
-        word
-        for key, word in (
-            ("novel_composition", "composition"),
-            ("novel_space_group", "space group"),
-            ("novel_structure", "structure"),
-        )
-        if details.get(key) is True
-    ]
-    asked = any(isinstance(details.get(f"novel_{k}"), bool) for k in ("composition", "structure"))
     matches = details.get("matches")
     return {
         "unique": details.get("unique"),
         "duplicate_of": details.get("duplicate_of"),
-        "new_in": new if asked else None,
+        "novel_composition": details.get("novel_composition"),
+        "novel_space_group": details.get("novel_space_group"),
+        "novel_structure": details.get("novel_structure"),
         "matches": [str(m) for m in matches] if isinstance(matches, list) and matches else None,
     }
 
@@ -215,6 +218,4 @@ def _cif(atoms: Atoms, name: str) -> str | None:
     """Return a structure as CIF text, or None where it is too large for the page."""
     if not structures.drawable(atoms):
         return None
-    from bondwright.structure.write import cif_text
-
     return cif_text(atoms, name=name)

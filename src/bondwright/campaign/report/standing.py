@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from bondwright.campaign.view import CampaignView, CandidateView
 from bondwright.screen.verdict import Outcome, Verdict
 
+# Controls are known crystals: being recognised as such is right, not a fault.
+EXPECTED_OF_CONTROLS = frozenset({"known", "duplicate"})
+
 
 @dataclass(frozen=True)
 class Standing:

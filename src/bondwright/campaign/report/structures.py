@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ase.data.colors import jmol_colors
 from ase.geometry import find_mic
 from numpy.typing import NDArray
 
+from bondwright.campaign.report.formula import subscript
 from bondwright.errors import InputError
 from bondwright.structure.neighbours import Pairs, neighbour_pairs
 from bondwright.structure.symmetry import find_space_group
@@ -21,7 +23,32 @@ MAX_DRAWN_ATOMS = 400
 # Elements that take electrons from metals. In a compound, lines between two metals would only
 # hide the coordination that people look for, so they are drawn in pure metals and alloys alone.
 _NONMETALS = frozenset(
-    "H He B C N O F Ne Si P S Cl Ar Ge As Se Br Kr Sb Te I Xe At Rn".split()
+    {
+        "H",
+        "He",
+        "B",
+        "C",
+        "N",
+        "O",
+        "F",
+        "Ne",
+        "Si",
+        "P",
+        "S",
+        "Cl",
+        "Ar",
+        "Ge",
+        "As",
+        "Se",
+        "Br",
+        "Kr",
+        "Sb",
+        "Te",
+        "I",
+        "Xe",
+        "At",
+        "Rn",
+    }
 )
 _BOND_FACTOR = 1.2  # times the sum of covalent radii: Ti-O 1.95 of 2.26 Å, Zr-Zr 3.2 of 3.5 Å
 _ANION_FACTOR = 1.15  # between two non-metals: O-O of a peroxide (1.49 Å), not of an oxide (2.5 Å)
@@ -109,7 +136,7 @@ def element_table(symbols: set[str]) -> dict[str, dict[str, Any]]:
         red, green, blue = (round(255 * float(c)) for c in jmol_colors[number])
         table[symbol] = {
             "color": f"#{red:02x}{green:02x}{blue:02x}",
-            "radius": round(0.16 + 0.22 * float(covalent_radii[number]), 3),
+            "radius": round(0.14 + 0.17 * float(covalent_radii[number]), 3),
         }
     return table
 
@@ -142,7 +169,11 @@ def space_group(atoms: Atoms) -> str | None:
     if not drawable(atoms):
         return None
     found = find_space_group(atoms, symprec=0.1)
-    return None if found is None else f"{found.symbol} ({found.number})"
+    if found is None:
+        return None
+    # "P4_2/mnm" has a screw axis 4₂: an underscore stands before a subscript.
+    symbol = re.sub(r"_(\d)", lambda m: subscript(m[1]), found.symbol)
+    return f"{symbol} ({found.number})"
 
 
 def largest_displacement(before: Atoms, after: Atoms) -> float | None:

@@ -59,11 +59,23 @@ STAGES = {
 REASONS = {
     "empty": "no structure in the text",
     "truncated": "text ends too early",
+    "syntax": "text is not proper CIF",
+    "no-cell": "no unit cell in the text",
     "bad-cell": "impossible unit cell",
+    "no-sites": "no atoms in the text",
+    "bad-site": "impossible atom position",
+    "bad-occupancy": "impossible occupancy",
+    "bad-operation": "impossible symmetry operation",
+    "unknown-space-group": "unknown space group",
     "unknown-element": "unknown element",
+    "too-many-atoms": "too many atoms",
+    "raised": "the computation broke off",
     "timeout": "took too long",
     "timed-out": "took too long",
     "crashed": "the computation crashed",
+    "killed": "the computation was killed",
+    "out-of-memory": "not enough memory",
+    "irreducible": "no reduced cell could be found",
     "disordered": "partly occupied sites",
     "wrong-composition": "atoms are not the declared formula",
     "multiplicity": "site multiplicities do not add up",
@@ -118,10 +130,8 @@ def quantity(name: str) -> Quantity:
 
 def number(value: float, digits: int) -> str:
     """Return a number for people: fixed digits, thousands apart, a true minus sign, no -0."""
-    text = f"{value:,.{digits}f}".replace(",", " ")
-    if text.startswith("-"):
-        text = text[1:] if not text.strip("-0.  ") else MINUS + text[1:]
-    return text
+    text = f"{abs(value):,.{digits}f}".replace(",", "\u202f")
+    return MINUS + text if value < 0 and round(value, digits) != 0 else text
 
 
 def with_unit(value: float, what: Quantity) -> str:

@@ -91,6 +91,19 @@
     return el("li", {}, icon, item.text);
   }));
 
+  // A long row of numbers (an energy per step) as a line, with its first and last value.
+  BW.spark = (values) => {
+    const [width, height] = [180, 36];
+    const xAt = BW.scale(0, values.length - 1, 2, width - 2);
+    const yAt = BW.scale(...BW.padded(values, 0.05), height - 2, 2);
+    const ends = `${BW.plain(values[0])} to ${BW.plain(values.at(-1))}`;
+    return el("span", { class: "spark" },
+      svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img",
+        "aria-label": `${values.length} values, ${ends}` },
+      svg("polyline", { points: values.map((v, n) => `${xAt(n)},${yAt(v)}`).join(" ") })),
+      `${ends} in ${BW.number(values.length, 0)} values`);
+  };
+
   // A histogram, stacked by series. options: {series: [{style, values}], low, high, bins, title,
   // lines: [{at, text}], marks: [{at, text}]}
   BW.histogram = (place, options) => BW.responsive(place, () => {
@@ -125,7 +138,7 @@
       root.append(bar);
     }));
     for (const line of options.lines || []) {
-      root.append(svg("line", { class: "threshold", x1: xAt(line.at), x2: xAt(line.at),
+      root.append(svg("line", { class: line.style || "threshold", x1: xAt(line.at), x2: xAt(line.at),
         y1: box.top - 6, y2: box.bottom }),
       svg("text", { class: "threshold-text", x: xAt(line.at) + 6, y: box.top + 8 }, line.text));
     }

@@ -10,6 +10,7 @@
     if (typeof data === "number") return BW.plain(data);
     if (Array.isArray(data)) {
       if (!data.length) return "none";
+      if (data.length > 8 && data.every((x) => typeof x === "number")) return BW.spark(data);
       return data.some((x) => x !== null && typeof x === "object")
         ? el("ol", {}, data.map((x) => el("li", {}, value(x))))
         : data.map((x) => value(x)).join(", ");
@@ -22,7 +23,11 @@
     Object.entries(data).map(([key, item]) =>
       el("div", {}, el("dt", {}, BW.label(key)), el("dd", {}, value(item)))));
 
-  function verdict(item) {
+  function verdict(item, row) {
+    const stage = BW.data.stages.findIndex((s) => s.name === item.stage);
+    const known = row.marks[stage] === "known";
+    const outcome = known ? "recognised as known, as it should be"
+      : item.reason ? `${item.outcome}: ${BW.reason(item.reason)}` : item.outcome;
     const setting = BW.data.settings[item.settings];
     const main = item.value === undefined ? null
       : el("span", { class: "verdict-value" }, BW.plain(item.value), item.unit ? ` ${item.unit}` : "");
@@ -33,10 +38,10 @@
           el("p", {}, setting.version), BW.facts(setting.settings)) : null,
     ].filter(Boolean);
     const head = [
-      BW.mark(item.outcome), el("strong", {}, BW.stageTitle(item.stage)),
-      el("span", { class: "verdict-outcome" },
-        item.reason ? `${item.outcome}: ${BW.reason(item.reason)}` : item.outcome), main];
-    const message = item.message ? el("span", { class: "message" }, item.message) : null;
+      BW.mark(known ? "known" : item.outcome), el("strong", {}, BW.stageTitle(item.stage)),
+      el("span", { class: "verdict-outcome" }, outcome), main];
+    const message = item.message
+      ? el("span", { class: "message" }, BW.capital(item.message)) : null;
     return el("li", { class: `verdict ${item.outcome}` },
       more.length
         ? el("details", {}, el("summary", {}, head, message), more)
@@ -148,7 +153,7 @@
     return el("div", { class: "panel" },
       el("div", { class: "panel-side" }, picture, actions(row, full)),
       el("div", { class: "panel-main" },
-        el("ol", { class: "verdicts" }, (full.verdicts || []).map(verdict)),
+        el("ol", { class: "verdicts" }, (full.verdicts || []).map((v) => verdict(v, row))),
         change(row, full), about(row, full)));
   };
 })();

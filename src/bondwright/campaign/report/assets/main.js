@@ -18,23 +18,24 @@
     formula: { title: "Formula", value: (r) => r.formula, cell: (r) => r.formula || "\u2013" },
     group: { title: "Space group", hint: "Found with a tolerance of 0.1 \u00c5, after relaxation",
       value: group, cell: (r) => group(r) || "\u2013" },
-    hull: { title: "Above hull (eV/atom)", number: true, value: (r) => r.energy_above_hull,
+    hull: { title: "Above hull", unit: "eV/atom", hint: "Energy above the convex hull", number: true, value: (r) => r.energy_above_hull,
       cell: (r) => BW.number(r.energy_above_hull, 3) },
-    gap: { title: "Band gap (eV)", hint: "Estimate \u00b1 its standard error", number: true,
+    gap: { title: "Band gap", unit: "eV", hint: "Estimate \u00b1 its standard error", number: true,
       value: (r) => r.band_gap, cell: (r) => BW.number(r.band_gap, 2) +
         (r.band_gap_sigma === undefined ? "" : ` \u00b1 ${BW.number(r.band_gap_sigma, 2)}`) },
-    density: { title: "Density (g/cm\u00b3)", number: true, value: (r) => r.density,
+    density: { title: "Density", unit: "g/cm\u00b3", number: true, value: (r) => r.density,
       cell: (r) => BW.number(r.density, 2) },
     volume: { title: "Volume change", hint: "During relaxation", number: true,
       value: (r) => r.volume_change, cell: (r) => BW.percent(r.volume_change) },
-    unique: { title: "Unique", hint: "No other candidate of this campaign is the same crystal",
-      value: (r) => (r.unique === undefined ? undefined : String(r.unique)),
-      cell: (r) => (r.unique === undefined ? "\u2013" : r.unique ? "yes" : "no") },
-    fresh: { title: "New", hint: "Compared with the reference of known crystals",
-      value: (r) => r.new_in && r.new_in.join(", "), cell: newness },
+    unique: yesNo("unique", "Unique", "No other candidate of this campaign is the same crystal"),
+    newFormula: yesNo("novel_composition", "New formula", "No known crystal has this composition"),
+    newGroup: yesNo("novel_space_group", "New group",
+      "No known crystal of this composition has this space group"),
+    newStructure: yesNo("novel_structure", "New structure", "No known crystal matches it"),
     asked: { title: "Asked for", value: (r) => r.asked && Object.values(r.asked)[0],
       number: true, cell: asked },
-    origin: { title: "From", value: (r) => r.origin, cell: (r) => r.origin },
+    origin: { title: "From", value: (r) => r.origin,
+      cell: (r) => el("span", { class: "origin", title: r.origin }, r.origin) },
     atoms: { title: "Atoms", number: true, value: (r) => r.atoms, cell: (r) => BW.number(r.atoms, 0) },
     outcome: { title: "Outcome", value: (r) => r.outcome, cell: (r) => BW.chip(r.outcome) },
     stage: { title: "Stopped at",
@@ -43,15 +44,14 @@
     why: { title: "Why", value: (r) => BW.why(r), cell: (r) => el("span", { class: "why",
       title: r.message }, BW.capital(BW.why(r))) },
     message: { title: "What stopped it", value: (r) => BW.why(r),
-      cell: (r) => el("span", { class: "told" }, r.message || BW.capital(BW.why(r))) },
+      cell: (r) => el("span", { class: "told" }, BW.capital(r.message || BW.why(r))) },
     marks: { title: "Stages", hint: "One mark per stage, in the order of the funnel",
       value: (r) => r.marks.filter((m) => m === "passed").length, cell: marks },
   };
 
-  function newness(row) {
-    if (row.new_in === undefined) return "\u2013";
-    if (row.new_in.length) return BW.capital(row.new_in.join(", "));
-    return row.matches ? `Known: ${row.matches[0]}` : "Known";
+  function yesNo(key, title, hint) {
+    const said = (r) => (r[key] === undefined ? undefined : r[key] ? "yes" : "no");
+    return { title, hint, value: said, cell: (r) => said(r) || "\u2013" };
   }
 
   function asked(row) {
@@ -72,7 +72,9 @@
   const measured = (list) => only(list, [[true, column.name], [true, column.formula],
     [true, column.group], ["energy_above_hull", column.hull], ["band_gap", column.gap],
     ["density", column.density], ["volume_change", column.volume], ["unique", column.unique],
-    ["new_in", column.fresh], ["asked", column.asked]]);
+    ["novel_composition", column.newFormula],
+    ["novel_space_group", column.newGroup], ["novel_structure", column.newStructure],
+    ["asked", column.asked]]);
 
   const byHull = (columns) => (columns.includes(column.hull)
     ? { column: columns.indexOf(column.hull), down: false } : null);
@@ -156,13 +158,15 @@
     if (!place) return;
     const of = (keep) => candidates.filter((r) => r.contact !== undefined && keep(r)).map((r) => r.contact);
     const stopped = (r) => r.stage === "validity" && r.outcome === "rejected";
-    const high = 1.25;
+    const all = candidates.map((r) => r.contact).filter((x) => x !== undefined);
+    const low = Math.floor(10 * Math.min(...all)) / 10;
+    const high = Math.min(low + 2, Math.ceil(10 * Math.max(...all) + 1) / 10);
     BW.histogram(place, {
       series: [
         { style: "passed", text: "passed validity", values: of((r) => !stopped(r)) },
         { style: "rejected", text: "rejected at validity", values: of(stopped) },
       ],
-      low: 0, high, bins: 50, height: 280,
+      low, high, bins: Math.round(40 * (high - low)), height: 280,
       title: "Shortest contact over the sum of covalent radii",
       lines: data.thresholds.contact === undefined ? []
         : [{ at: data.thresholds.contact, text: `limit ${data.thresholds.contact}` }],
@@ -176,13 +180,37 @@
     ]));
   }
 
+  // One histogram per asked value, one below the other on the same axis.
+  function asking() {
+    document.querySelectorAll("[data-effect]").forEach((place) => {
+      const effect = data.effects[Number(place.dataset.effect)];
+      const values = effect.groups.flatMap((g) => g.values);
+      if (!values.length) return;
+      const asked = effect.groups.map((g) => g.asked).filter((a) => a !== null);
+      const [low, high] = BW.padded([...values, ...asked], 0.04);
+      effect.groups.forEach((g, n) => {
+        const strip = el("div", { class: "strip" });
+        place.append(el("h3", {}, g.asked === null ? "Asked for nothing" : `Asked for ${g.label}`), strip);
+        BW.histogram(strip, {
+          series: [{ style: "passed", text: "candidates", values: g.values }],
+          low, high, bins: 40, height: n === effect.groups.length - 1 ? 170 : 150,
+          title: n === effect.groups.length - 1 ? BW.axisTitle(effect.name) : "",
+          lines: [
+            { at: g.median, text: `median ${BW.number(g.median, 2)}` },
+            ...(g.asked === null ? [] : [{ at: g.asked, text: "asked", style: "asked" }]),
+          ],
+          label: `${BW.axisTitle(effect.name)} of candidates asked for ${g.label}` });
+      });
+    });
+  }
+
   survivorTable();
   nearestTable();
   controlTable();
   everyTable();
   map();
   contacts();
-  BW.asking?.();
+  asking();
 
   const linked = /^#candidate-(.+)$/.exec(location.hash);
   if (linked) open(decodeURIComponent(linked[1]));

@@ -74,12 +74,8 @@
         point.node = BW.shapes[style.shape](point.x, point.y, style.size);
         point.node.setAttribute("class", `point ${kind(point.row)}`);
         layer.append(point.node);
-        if (point.row.control) {
-          const left = point.x > box.right - 90;
-          layer.append(svg("text", { class: "point-text", x: point.x + (left ? -11 : 11),
-            y: point.y + 4, "text-anchor": left ? "end" : "start" }, point.row.name));
-        }
       }
+      nameControls(layer, box);
       root.append(layer);
       root.setAttribute("tabindex", "0");
       root.setAttribute("role", "application");
@@ -87,6 +83,24 @@
         "energy above the hull. Left and right arrow keys go from point to point, Enter opens one.");
       listen(root);
       chart.replaceChildren(root);
+    }
+
+    // Names beside the controls, moved up or down where they would cover one another.
+    function nameControls(layer, box) {
+      const controls = points.filter((p) => p.row.control).sort((a, b) => a.y - b.y);
+      const taken = controls.map((p) => ({ y: p.y + 4, from: p.x - 8, to: p.x + 8 }));
+      for (const point of controls) {
+        const width = 7 * point.row.name.length;
+        const left = point.x + width + 14 > box.right;
+        const from = left ? point.x - 11 - width : point.x + 11;
+        const free = (y) => taken.every((t) =>
+          Math.abs(t.y - y) > 14 || t.from > from + width || t.to < from);
+        const y = [0, -15, 15, -30, 30, -45, 45].map((shift) => point.y + 4 + shift).find(free);
+        if (y === undefined) continue;
+        taken.push({ y, from, to: from + width });
+        layer.append(svg("text", { class: "point-text", x: point.x + (left ? -11 : 11), y,
+          "text-anchor": left ? "end" : "start" }, point.row.name));
+      }
     }
 
     function select(index) {

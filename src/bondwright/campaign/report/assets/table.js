@@ -9,7 +9,7 @@
   }
 
   BW.Table = class {
-    // columns: {title, hint, value(row) -> sortable, cell(row) -> node or text, number}
+    // columns: {title, unit, hint, number, value(row) -> sortable, cell(row) -> node}
     constructor(place, options) {
       this.place = place;
       this.columns = options.columns;
@@ -33,7 +33,8 @@
       this.body = BW.el("tbody");
       this.columns.forEach((column, index) => {
         const button = BW.el("button", { type: "button", title: column.hint,
-          onclick: () => this.sortBy(index) }, column.title);
+          onclick: () => this.sortBy(index) }, column.title,
+        column.unit ? [" ", BW.el("span", { class: "unit" }, `(${column.unit})`)] : null);
         this.head.append(BW.el("th", { scope: "col", class: column.number ? "number" : null },
           button));
       });
@@ -49,7 +50,7 @@
     }
 
     controls() {
-      if (!this.search) return BW.el("div", { class: "controls slim" }, this.status);
+      if (!this.search) return BW.el("div");
       const parts = [];
       parts.push(BW.el("label", { class: "field grow" },
         BW.el("span", { class: "visually-hidden" }, "Search"),

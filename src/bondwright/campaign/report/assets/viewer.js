@@ -6,8 +6,8 @@
   const FACE = 0.012; // an atom this near to a face (fraction of the cell) is drawn on both faces
   const alive = [];
 
-  // The atoms to draw: those in the cell, their copies on opposite faces, and the neighbours
-  // beyond the cell of the elements named as centres.
+  // The atoms to draw: those in the cell, the copies of those on its faces, and the neighbours
+  // beyond the cell that complete the surroundings of centres inside it.
   function expand(drawn) {
     const atoms = [];
     const index = new Map();
@@ -19,6 +19,7 @@
       }
       return index.get(name);
     };
+    const inside = [];
     const links = drawn.kinds.map(() => []);
     for (let n = 0; n < drawn.bonds.length; n += 5) {
       const [i, j, ...image] = drawn.bonds.slice(n, n + 5);
@@ -33,12 +34,12 @@
       for (const a of choices[0]) for (const b of choices[1]) for (const c of choices[2]) {
         add(k, [a, b, c]);
       }
+      if (choices.every((c) => c.length === 1) && drawn.centres.includes(drawn.kinds[k])) {
+        inside.push(k);
+      }
     });
+    for (const k of inside) for (const [j, image] of links[k]) add(j, image);
     const plus = (a, b) => a.map((x, n) => x + b[n]);
-    for (const atom of [...atoms]) {
-      if (!drawn.centres.includes(drawn.kinds[atom.k])) continue;
-      for (const [j, image] of links[atom.k]) add(j, plus(atom.image, image));
-    }
     atoms.forEach((atom) => {
       for (const [j, image] of links[atom.k]) {
         const other = index.get(`${j},${plus(atom.image, image)}`);
@@ -53,18 +54,21 @@
     return { x: at(0), y: at(1), z: at(2) };
   }
 
-  function drawCell(viewer, cell, color) {
-    const corners = [0, 1].flatMap((a) => [0, 1].flatMap((b) => [0, 1].map((c) => [a, b, c])));
-    for (const p of corners) for (const q of corners) {
+  const corners = () =>
+    [0, 1].flatMap((a) => [0, 1].flatMap((b) => [0, 1].map((c) => [a, b, c])));
+
+  function drawCell(viewer, cell) {
+    const color = BW.color("soft");
+    for (const p of corners()) for (const q of corners()) {
       if (q.reduce((sum, x, n) => sum + x - p[n], 0) !== 1 || p.some((x, n) => q[n] < x)) continue;
       viewer.addCylinder({ start: cartesian(cell, p), end: cartesian(cell, q), radius: 0.025,
         color, fromCap: 1, toCap: 1 });
     }
     ["a", "b", "c"].forEach((name, n) => {
       const end = [0, 0, 0];
-      end[n] = 1.06;
-      viewer.addLabel(name, { position: cartesian(cell, end), fontColor: color, fontSize: 15,
-        showBackground: false, inFront: true, alignment: "center" });
+      end[n] = 1 + 0.75 / Math.hypot(...cell.slice(3 * n, 3 * n + 3)); // 0.75 \u00c5 past the edge
+      viewer.addLabel(name, { position: cartesian(cell, end), fontColor: BW.color("ink"),
+        fontSize: 15, showBackground: false, inFront: true, alignment: "center" });
     });
   }
 
@@ -83,7 +87,7 @@
       const { color, radius } = BW.data.elements[element];
       model.setStyle({ elem: element }, { sphere: { radius, color }, stick: { radius: 0.09, color } });
     }
-    drawCell(viewer, drawn.cell, BW.color("soft"));
+    drawCell(viewer, drawn.cell);
   }
 
   function retire(view) {
@@ -150,16 +154,16 @@
       const { viewer } = view;
       const { cell } = structures[view.current].drawn;
       viewer.setView([0, 0, 0, 0, 0, 0, 0, 1]);
+      viewer.zoomTo();
       if (axis === null) {
-        // A little from the right and from above: no two cell edges fall together.
-        viewer.rotate(-90, "x");
-        viewer.rotate(-24, "y");
-        viewer.rotate(14, "x");
+        // c upwards, seen a little from the right and from above: no two edges fall together.
+        viewer.rotate(-90, "vx");
+        viewer.rotate(-26, "vy");
+        viewer.rotate(13, "vx");
       } else {
         turnTo(viewer, cell.slice(3 * axis, 3 * axis + 3));
       }
-      viewer.zoomTo();
-      viewer.zoom(0.94);
+      fit(viewer, stage, structures[view.current].drawn);
       viewer.render();
     };
 
@@ -192,6 +196,22 @@
       BW.el("span", { class: "hint" }, "Drag to turn; click, then scroll, to zoom")));
   };
 
+  // Zoom so that atoms and cell fill the stage, whatever their shape.
+  function fit(viewer, stage, drawn) {
+    const points = expand(drawn).map((atom) => cartesian(drawn.cell,
+      [0, 1, 2].map((n) => drawn.xyz[3 * atom.k + n] + atom.image[n])));
+    points.push(...corners().map((p) => cartesian(drawn.cell, p)));
+    const [width, height] = [stage.clientWidth, stage.clientHeight];
+    viewer.render();
+    const seen = points.map((p) => viewer.modelToScreen(p));
+    const spread = (axis) => {
+      const all = seen.map((p) => p[axis]);
+      return Math.max(...all) - Math.min(...all) || 1;
+    };
+    const factor = 0.8 * Math.min(width / spread("x"), height / spread("y"));
+    if (Number.isFinite(factor) && factor > 0) viewer.zoom(Math.min(factor, 8));
+  }
+
   // Turn the view so that a cell vector points at the reader.
   function turnTo(viewer, v) {
     const size = Math.hypot(...v);
@@ -213,8 +233,8 @@
       stage.addEventListener(kind, letPass, { capture: true, passive: true });
     }
     stage.addEventListener("pointerdown", () => stage.focus({ preventScroll: true }));
-    const turns = { ArrowLeft: [-8, "y"], ArrowRight: [8, "y"], ArrowUp: [-8, "x"],
-      ArrowDown: [8, "x"] };
+    const turns = { ArrowLeft: [-8, "vy"], ArrowRight: [8, "vy"], ArrowUp: [-8, "vx"],
+      ArrowDown: [8, "vx"] };
     stage.addEventListener("keydown", (event) => {
       if (!view.viewer) return;
       if (turns[event.key]) view.viewer.rotate(...turns[event.key]);

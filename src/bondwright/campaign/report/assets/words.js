@@ -7,7 +7,8 @@
   BW.number = (value, digits) => {
     if (value === null || value === undefined) return DASH;
     const text = Math.abs(value).toFixed(digits);
-    const grouped = text.replace(/\B(?=(\d{3})+(?!\d)(?=\.|$))/g, "\u202f");
+    const [whole, rest] = text.split(".");
+    const grouped = whole.replace(/\B(?=(\d{3})+$)/g, "\u202f") + (rest ? `.${rest}` : "");
     return value < 0 && Number(text) !== 0 ? MINUS + grouped : grouped;
   };
 
@@ -71,7 +72,7 @@
     return key.replaceAll("_", " ");
   };
 
-  const SYMBOLS = { passed: "\u2713", rejected: "\u2715", unknown: "?", failed: "!", "": "\u00b7" };
+  const SYMBOLS = { passed: "\u2713", rejected: "\u2715", unknown: "?", failed: "!", known: "=", "": "\u00b7" };
   BW.mark = (outcome, title) =>
     BW.el("span", { class: `mark ${outcome || "none"}`, title, "aria-hidden": true },
       SYMBOLS[outcome] || SYMBOLS[""]);
