@@ -5,18 +5,19 @@ from __future__ import annotations
 import glob
 import os
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bondwright.campaign.stages import STAGES, default_settings, settings_class
+from bondwright.campaign.stages import GROUP_STAGES, STAGES, default_settings, settings_class
 from bondwright.campaign.tables import existing_file, from_table, refuse_unknown
 from bondwright.errors import InputError
+from bondwright.structure.datasets import data_folder
 
 CONFIG_NAME = "campaign.toml"
 # Keys of a stage's table that are the campaign's, not the check's.
 _OWN_STAGE_KEYS = ("enabled", "reference")
-_NOVELTY_STAGES = ("novelty", "novelty-relaxed")
+REFERENCE_NAME = "novelty-reference.parquet"
 
 
 @dataclass(frozen=True)
@@ -245,7 +246,7 @@ def _stage(name: str, table: dict[str, Any], where: str, folder: Path) -> StageS
     own = {k: table[k] for k in table if k in _OWN_STAGE_KEYS}
     kind = settings_class(name)
     allowed = [*kind.__dataclass_fields__, "enabled"]
-    if name in _NOVELTY_STAGES:
+    if name in GROUP_STAGES:
         allowed.append("reference")
     refuse_unknown(table, allowed, where)
     enabled = own.get("enabled", True)
@@ -255,11 +256,38 @@ def _stage(name: str, table: dict[str, Any], where: str, folder: Path) -> StageS
         raise InputError(f"{where}: reading cannot be left out; remove `enabled = false`.")
     rest = {k: v for k, v in table.items() if k not in own}
     settings = from_table(kind, rest, where, folder) if rest else default_settings(name)
-    reference = own.get("reference", "")
-    if not isinstance(reference, str):
-        raise InputError(f"{where}: reference: expected a path in quotes, found {reference!r}.")
-    path = existing_file(reference, folder, f"{where}: reference") if reference else None
-    return StageSetting(enabled, settings, path)
+    if name == "stability":
+        # A hull or a model may be a file; hulls also go by name.
+        found = {key: _file_or_name(getattr(settings, key), folder) for key in ("hull", "model")}
+        settings = replace(settings, **found)
+    reference = None
+    if name in GROUP_STAGES:
+        reference = _reference(own.get("reference", "auto"), folder, f"{where}: reference")
+    return StageSetting(enabled, settings, reference)
+
+
+def _reference(said: Any, folder: Path, where: str) -> Path | None:
+    if not isinstance(said, str):
+        raise InputError(f"{where}: expected a path, 'auto' or 'none', found {said!r}.")
+    if said == "auto":
+        return auto_reference()
+    return None if said == "none" else existing_file(said, folder, where)
+
+
+def reference_places() -> list[Path]:
+    """Return where the index for `reference = "auto"` is looked for, in order."""
+    own = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "bondwright"
+    return [folder / REFERENCE_NAME for folder in dict.fromkeys((data_folder(), own))]
+
+
+def auto_reference() -> Path | None:
+    """Return the index of known structures that is there, or None."""
+    return next((path for path in reference_places() if path.is_file()), None)
+
+
+def _file_or_name(text: str, folder: Path) -> str:
+    path = folder / Path(text).expanduser()
+    return str(path) if text and path.is_file() else text
 
 
 def _matches(folder: Path, pattern: str, where: str) -> list[Path]:

@@ -15,7 +15,7 @@ _ABOUT = {
     "validity": "Is it a crystal at all? Composition, contacts, volume, symmetry.",
     "novelty": "Is it new: not twice in this campaign, not among known structures?",
     "stability": "Relaxation with a machine-learned potential, then energy above the hull.",
-    "novelty-relaxed": "Novelty once more, after relaxation. Not told otherwise, it does as novelty.",
+    "novelty-relaxed": "Novelty once more, after relaxation; unless told otherwise, as in novelty.",
     "property": "Density and band gap, and how far they are from the targets.",
 }
 
@@ -29,7 +29,7 @@ def default_config_text(
     targets: Mapping[str, TargetSetting] | None = None,
     run: RunSetting | None = None,
     enabled: Mapping[str, bool] | None = None,
-    reference: str = "",
+    reference: str = "auto",
 ) -> str:
     """Return the text of a campaign file, with every setting's default as a comment.
 
@@ -41,7 +41,7 @@ def default_config_text(
         targets: property -> value looked for.
         run: workers and limits; None for the defaults.
         enabled: stages that are switched on or off; the others are on.
-        reference: index file of known structures for the novelty stages.
+        reference: index file of known structures for the novelty stages, "auto" or "none".
     """
     lines = [
         "# A bondwright campaign. `bondwright run` does what is missing and can be repeated or",
@@ -51,18 +51,13 @@ def default_config_text(
         f"description = {toml_value(description)}",
         f"seed = {seed}",
         "",
-        "# What to read: CIF, POSCAR, extended XYZ, LAMMPS data, tables with a CIF column, folders.",
+        "# What to read: CIF, POSCAR, extended XYZ, LAMMPS data, tables with CIF texts, folders.",
     ]
     for entry in inputs:
         lines += ["[[input]]", *_assignments(entry), ""]
     if not inputs:
         lines += ["# [[input]]", '# files = ["*.cif"]', ""]
-    lines += _commented_fields(
-        InputSetting(
-            "",
-        ),
-        skip=("files",),
-    )
+    lines += _commented_fields(InputSetting(()), skip=("files",))
     lines += ["", "# What is looked for. band_gap in eV, density in g/cm³."]
     for target, setting in (targets or {}).items():
         lines += [f"[targets.{_key(target)}]", *_assignments(setting), ""]
@@ -101,7 +96,7 @@ def _key(key: str) -> str:
 
 
 def _stage_lines(stage: str, enabled: bool | None, reference: str) -> list[str]:
-    named = stage == "novelty" and bool(reference)
+    named = stage == "novelty" and reference != "auto"
     head = f"[stages.{stage}]"
     lines = [f"# {_ABOUT[stage]}", head if enabled is not None or named else f"# {head}"]
     if enabled is not None:
@@ -111,7 +106,7 @@ def _stage_lines(stage: str, enabled: bool | None, reference: str) -> list[str]:
     if named:
         lines.append(f"reference = {toml_value(reference)}")
     elif stage in GROUP_STAGES:
-        lines.append('# reference = ""')
+        lines.append('# reference = "auto"  # an index of `bondwright reference build`, or "none"')
     return [*lines, *_commented_fields(default_settings(stage)), ""]
 
 

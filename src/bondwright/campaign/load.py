@@ -22,7 +22,7 @@ def load_view(root: Path) -> CampaignView:
     store = Store.open_read_only(CampaignFolder(root).store)
     try:
         config = _config(store)
-        funnel = _funnel(config)
+        funnel = config["funnel"]
         verdicts = {stage: store.verdicts(stage) for stage in funnel}
         candidates = []
         for candidate in store.candidates():
@@ -57,17 +57,13 @@ def load_summary(root: Path) -> list[StageSummary]:
     """
     store = Store.open_read_only(CampaignFolder(root).store)
     try:
-        return _summaries(store, _funnel(_config(store)))
+        return _summaries(store, _config(store)["funnel"])
     finally:
         store.close()
 
 
 def _config(store: Store) -> dict[str, Any]:
-    return store.meta("config") or {"name": "", "description": "", "targets": {}, "stages": {}}
-
-
-def _funnel(config: dict[str, Any]) -> list[str]:
-    return [name for name, stage in config["stages"].items() if stage["enabled"]]
+    return store.meta("config") or {"name": "", "description": "", "targets": {}, "funnel": []}
 
 
 def _summaries(store: Store, funnel: list[str]) -> list[StageSummary]:

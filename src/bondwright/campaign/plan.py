@@ -67,7 +67,7 @@ def plan_stage(
     """
     setting = config.stages[stage]
     check: list[object] = [stage, version(stage), settings_json(setting.settings)]
-    check.append(outside_data(stage, setting.reference))
+    check.append(outside_data(stage, setting.settings, setting.reference))
     relaxed = store.structures("stability")
     if stage == "property":
         check.append({name: [t.value, t.tolerance] for name, t in sorted(config.targets.items())})

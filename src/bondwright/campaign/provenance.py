@@ -8,15 +8,19 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from bondwright.campaign.config import CampaignConfig
-from bondwright.campaign.stages import outside_data, settings_json, version
+from bondwright.campaign.stages import (
+    installed_version,
+    outside_data,
+    settings_json,
+    version,
+    without_folder,
+)
 from bondwright.campaign.store import Store
 
 _LIBRARIES = [
@@ -39,13 +43,10 @@ _LIBRARIES = [
 
 def versions() -> dict[str, str]:
     """Return the versions of Python, bondwright and every library that takes part in a result."""
-    found = {"python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            found[name] = installed_version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {
+        "python": platform.python_version(),
+        **{name: installed_version(name) for name in _LIBRARIES},
+    }
 
 
 def host_facts() -> dict[str, Any]:
@@ -63,7 +64,7 @@ def host_facts() -> dict[str, Any]:
 
 def private_command(words: list[str]) -> str:
     """Return a command line in which every absolute path has lost its folders."""
-    return " ".join(_without_folder(word) for word in words)
+    return " ".join(_private(word) for word in words)
 
 
 def config_json(config: CampaignConfig) -> dict[str, Any]:
@@ -73,19 +74,19 @@ def config_json(config: CampaignConfig) -> dict[str, Any]:
         "description": config.description,
         "seed": config.seed,
         "inputs": [
-            {**asdict(i), "files": [_without_folder(f) for f in i.files]} for i in config.inputs
+            {**asdict(i), "files": [without_folder(f) for f in i.files]} for i in config.inputs
         ],
+        "funnel": config.funnel,
         "targets": {name: asdict(target) for name, target in config.targets.items()},
         "stages": {
             name: {
                 "enabled": stage.enabled,
                 "version": version(name) if stage.enabled else None,
-                "settings": {
-                    k: _without_folder(v) if isinstance(v, str) else v
-                    for k, v in settings_json(stage.settings).items()
-                },
+                "settings": settings_json(stage.settings),
                 "reference": None if stage.reference is None else stage.reference.name,
-                "data_sha256": outside_data(name, stage.reference) if stage.enabled else {},
+                "data": (
+                    outside_data(name, stage.settings, stage.reference) if stage.enabled else {}
+                ),
             }
             for name, stage in config.stages.items()
         },
@@ -122,9 +123,10 @@ def provenance(store: Store) -> dict[str, Any]:
     }
 
 
-def _without_folder(word: str) -> str:
+def _private(word: str) -> str:
+    """Return a word of a command line, also an `--option=path`, without folders."""
     option, sign, value = word.rpartition("=")
-    return f"{option}{sign}{Path(value).name}" if Path(value).is_absolute() else word
+    return f"{option}{sign}{without_folder(value)}"
 
 
 def _processor() -> str:

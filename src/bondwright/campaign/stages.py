@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,15 @@ STAGES: dict[str, tuple[str, str]] = {
     "novelty-relaxed": ("bondwright.screen.novelty", "NoveltySettings"),
     "property": ("bondwright.screen.property", "PropertySettings"),
 }
+# Packages that hold the weights of a potential or know how to make it.
+_POTENTIAL_PACKAGES = {
+    "chgnet": "chgnet",
+    "emt": "ase",
+    "mace": "mace-torch",
+    "sevennet": "sevenn",
+    "mattersim": "mattersim",
+}
+READ_VERSION = "read/1"
 GROUP_STAGES = frozenset({"novelty", "novelty-relaxed"})
 
 
@@ -52,15 +62,23 @@ def default_settings(stage: str) -> Any:
 
 def version(stage: str) -> str:
     """Return the version of a stage's check, e.g. "validity/1"."""
-    return str(_module(stage).VERSION)
+    return READ_VERSION if stage == "read" else str(_module(stage).VERSION)
 
 
 def settings_json(settings: Any) -> dict[str, Any]:
-    """Return a settings dataclass as JSON values."""
-    return {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in dataclasses.asdict(settings).items()
-    }
+    """Return a settings dataclass as JSON values, files by their names only.
+
+    A campaign may move to another folder, and a report may be shown to others: what a file held
+    is told by its checksum (`outside_data`), where it was is nobody's business.
+    """
+    return {name: without_folder(value) for name, value in dataclasses.asdict(settings).items()}
+
+
+def without_folder(value: Any) -> Any:
+    """Return an absolute path as the name of its file, and anything else as it is."""
+    if isinstance(value, (str, Path)) and Path(value).is_absolute():
+        return Path(value).name
+    return value
 
 
 @dataclass(frozen=True)
@@ -134,7 +152,7 @@ def run_check(task: CheckTask) -> Record:
     usage = current_usage()
     record = Record(
         task.content_key,
-        verdict,
+        replace(verdict, settings=settings_json(task.settings)),
         None if atoms is None else atoms_to_json(atoms),
         usage.seconds,
         usage.peak_memory_mb,
@@ -204,8 +222,38 @@ _CHECKS = {
 }
 
 
-def outside_data(stage: str, reference: Path | None) -> dict[str, str]:
-    """Return what a stage's verdicts depend on besides input and settings: name -> SHA-256."""
+def outside_data(stage: str, settings: Any, reference: Path | None) -> dict[str, str]:
+    """Return what a stage's verdicts depend on besides input and settings.
+
+    Args:
+        stage: name of the stage.
+        settings: its settings dataclass.
+        reference: index of known structures of the novelty stages.
+
+    Returns:
+        Name -> SHA-256 of a file, or version of a package.
+
+    Raises:
+        InputError: a file that the stage needs is missing or unusable.
+    """
     from bondwright.structure.datasets import file_sha256
 
+    if stage == "stability":
+        from bondwright.screen.hull_tables import load_hull
+
+        package = _POTENTIAL_PACKAGES.get(settings.potential, "")
+        found = {"hull": load_hull(settings.hull).sha256}
+        if package:
+            found["potential"] = f"{package} {installed_version(package)}"
+        if settings.model:
+            found["model"] = file_sha256(Path(settings.model))
+        return found
     return {} if reference is None else {"reference": file_sha256(reference)}
+
+
+def installed_version(package: str) -> str:
+    """Return the version of an installed package; "absent" when there is none."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "absent"
