@@ -174,8 +174,7 @@ def build_index(
     """Reduce known structures and make an index of them.
 
     Args:
-        rows: what `structure.read.read_candidates` yields; a row's id is its column "id" (or
-            "material_id"), else its name.
+        rows: what `structure.read.read_candidates` yields; names become ids.
         name: what people call this reference.
         processes: worker processes; the index does not depend on their number.
         progress: called with the number of rows done, now and then.
@@ -226,16 +225,8 @@ def _chunks(rows: Iterable[Candidate], size: int) -> Iterator[list[_Row]]:
     iterator = iter(rows)
     while batch := list(islice(iterator, size)):
         yield [
-            (_reference_id(c), c.atoms, c.problem.code if c.problem is not None else "empty")
-            for c in batch
+            (c.name, c.atoms, c.problem.code if c.problem is not None else "empty") for c in batch
         ]
-
-
-def _reference_id(candidate: Candidate) -> str:
-    for column in ("id", "material_id"):
-        if column in candidate.extra:
-            return str(candidate.extra[column])
-    return candidate.name
 
 
 def _reduce_rows(rows: list[_Row]) -> list[_Reduced]:
