@@ -144,13 +144,6 @@ class _Driver:
                 "its slower, safer journal there. A local disk is faster and safer still."
             )
 
-        novelty = self.config.stages["novelty"]
-        if novelty.enabled and novelty.reference is None:
-            self.summary.warnings.append(
-                "no index of known structures is used: novelty means new within this campaign. "
-                "`bondwright reference build` makes one."
-            )
-
     def _recover(self) -> None:
         """Take in what a killed run had finished but not stored."""
         known = {s: self.store.findings(s) for s in self.config.stages}
@@ -185,6 +178,8 @@ class _Driver:
                 self._work(plan)
                 if self.summary.interrupted:
                     return
+                said = self.store.meta(f"warnings {stage}") or []
+                self.summary.warnings += [w for w in said if w not in self.summary.warnings]
             now = self.store.current(stage)
             entering = [
                 c

@@ -23,11 +23,13 @@ class Group:
         name: digest of everything the results depend on.
         members: candidate -> content key of its result, in the order of the campaign.
         energies: candidate -> energy in eV/atom, where known.
+        controls: True for a set of controls.
     """
 
     name: str
     members: dict[str, str]
     energies: dict[str, float | None]
+    controls: bool
 
 
 @dataclass
@@ -124,6 +126,7 @@ def _groups(
                 name,
                 {c.key: digest([name, c.key]) for c in members},
                 {c.key: energies.get(c.key) for c in members},
+                members[0].control,
             )
         )
     return groups

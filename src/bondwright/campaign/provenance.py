@@ -99,8 +99,8 @@ def provenance(store: Store) -> dict[str, Any]:
 
     Returns:
         {"settings": ..., "versions": ..., "hardware": ... (those of the last run), "seed": ...,
-        "runs": [{"started", "ended" (UTC), "command", "outcome", "versions", "hardware"}]};
-        a run that was killed has no end.
+        "warnings": {stage: [...]}, "runs": [{"started", "ended" (UTC), "command", "outcome",
+        "versions", "hardware"}]}; a run that was killed has no end.
     """
     runs = store.invocations()
     last = runs[-1] if runs else {"settings": {}, "versions": {}, "host": {}}
@@ -109,6 +109,10 @@ def provenance(store: Store) -> dict[str, Any]:
         "seed": last["settings"].get("seed"),
         "versions": last["versions"],
         "hardware": last["host"],
+        "warnings": {
+            stage: store.meta(f"warnings {stage}") or []
+            for stage in last["settings"].get("funnel", [])
+        },
         "runs": [
             {
                 "started": run["started"],

@@ -17,7 +17,7 @@ from bondwright.screen.verdict import Outcome, Verdict
 from bondwright.structure.candidate import Candidate
 
 # Problems that speak of the machine rather than of the text.
-_FAILURES = frozenset({"timeout", "crashed", "out-of-memory"})
+_FAILURES = frozenset({"timeout", "crashed", "memory"})
 
 
 class Stopped(Exception):  # noqa: N818  not an error: the user asked for it

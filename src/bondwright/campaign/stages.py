@@ -131,6 +131,7 @@ class GroupTask:
         items: the set, in the order of the campaign.
         reference: index of known structures; None for none.
         processes: processes that the check may use.
+        controls: True for a set of controls.
     """
 
     stage: str
@@ -140,6 +141,20 @@ class GroupTask:
     items: tuple[GroupItem, ...]
     reference: Path | None
     processes: int
+    controls: bool
+
+
+@dataclass(frozen=True)
+class GroupOutcome:
+    """What a check of a set gave.
+
+    Attributes:
+        records: one result per member.
+        warnings: sentences about the set as a whole that the user should see.
+    """
+
+    records: list[Record]
+    warnings: list[str]
 
 
 def run_check(task: CheckTask) -> Record:
@@ -163,13 +178,13 @@ def run_check(task: CheckTask) -> Record:
     return record
 
 
-def run_group(task: GroupTask) -> list[Record]:
+def run_group(task: GroupTask) -> GroupOutcome:
     """Carry out a check of a set, land its results as one file and return them.
 
     Raises:
         InputError: as `run_check`.
     """
-    from bondwright.screen.novelty import NoveltyItem, assess_novelty
+    from bondwright.screen.novelty import NoveltyItem, assess_novelty, novelty_warnings
     from bondwright.screen.reference import ReferenceIndex
 
     items = [NoveltyItem(i.key, atoms_from_json(i.atoms), i.energy) for i in task.items]
@@ -182,7 +197,7 @@ def run_group(task: GroupTask) -> list[Record]:
     records = [
         Record(
             i.content_key,
-            verdicts[i.key],
+            replace(verdicts[i.key], settings=settings_json(task.settings)),
             None,
             share,
             usage.peak_memory_mb,
@@ -192,7 +207,7 @@ def run_group(task: GroupTask) -> list[Record]:
         for i in task.items
     ]
     land(task.results, task.stage, task.name, records)
-    return records
+    return GroupOutcome(records, novelty_warnings(verdicts, reference))
 
 
 def _check_validity(task: CheckTask) -> tuple[Verdict, Atoms | None]:

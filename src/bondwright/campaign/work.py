@@ -86,6 +86,7 @@ def make_tasks(
                 items,
                 setting.reference,
                 processes,
+                group.controls,
             ),
             resources,
         )
@@ -116,6 +117,7 @@ class Arrivals:
         self._records: list[Record] = []
         self._files: list[Path] = []
         self._pointers: dict[str, str] = {}
+        self._warnings: list[str] | None = None
         self._began = self._stored = time.monotonic()
         self._counts: Counter[str] = Counter()
         missing = sum(map(len, plan.missing.values())) + sum(len(g.members) for g in plan.groups)
@@ -136,7 +138,11 @@ class Arrivals:
             name = task.content_key
             keys = dict.fromkeys(self._plan.missing[name], name)
         if result.status is TaskStatus.DONE:
-            records = result.value if isinstance(task, GroupTask) else [result.value]
+            records = [result.value]
+            if isinstance(task, GroupTask):
+                records = result.value.records
+                if not task.controls:
+                    self._warnings = result.value.warnings
             self._files.append(task.results / task.stage / f"{name}.json")
         else:
             records = _failures(task, result, list(dict.fromkeys(keys.values())))
@@ -159,6 +165,8 @@ class Arrivals:
             with self._store.transaction():
                 self._store.add_records(self._records)
                 self._store.point(self._plan.stage, self._pointers)
+                if self._warnings is not None:
+                    self._store.set_meta(f"warnings {self._plan.stage}", self._warnings)
             for file in self._files:
                 file.unlink(missing_ok=True)
             self._records, self._files, self._pointers = [], [], {}
