@@ -6,9 +6,11 @@ any order of its atoms. Nothing is taken from a symmetry finder, which may fail.
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise, product
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -68,34 +70,15 @@ def element_tables() -> tuple[dict[str, list[float]], dict[str, list[int]]]:
 
     rows: dict[str, list[float]] = {}
     oxidation: dict[str, list[int]] = {}
-    for z in range(1, 95):
-        element = Element(chemical_symbols[z])
-        shells: Counter[str] = Counter()
-        for _, shell, electrons in element.full_electronic_structure:
-            shells[shell] += electrons
-        core = Element.from_Z(_noble_below(z)) if _noble_below(z) else None
-        for _, shell, electrons in core.full_electronic_structure if core else ():
-            shells[shell] -= electrons
-        common = list(element.common_oxidation_states)
-        energies = element.ionization_energies
-        affinity = element.electron_affinity
-        rows[element.symbol] = [
-            element.row,
-            element.group,
-            element.mendeleev_no,
-            element.X,
-            energies[0] if energies and energies[0] is not None else np.nan,
-            affinity if affinity is not None else np.nan,
-            float(element.atomic_radius_calculated or element.atomic_radius or np.nan),
-            covalent_radii[z],
-            float(element.melting_point or np.nan),
-            float(element.molar_volume or np.nan),
-            *(shells[s] for s in "spdf"),
-            max(common, default=0),
-            min(common, default=0),
-        ]
-        states = dict.fromkeys([*common, *element.icsd_oxidation_states])
-        oxidation[element.symbol] = [int(state) for state in states if state] or [0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one for each number that is missing
+        for z in range(1, 95):
+            element = Element(chemical_symbols[z])
+            rows[element.symbol] = _element_row(element)
+            states = dict.fromkeys(
+                [*element.common_oxidation_states, *element.icsd_oxidation_states]
+            )
+            oxidation[element.symbol] = [int(state) for state in states if state] or [0]
     table = np.array(list(rows.values()), dtype=float)
     table = np.where(np.isnan(table), np.nanmedian(table, axis=0), table)
     return (
@@ -105,6 +88,38 @@ def element_tables() -> tuple[dict[str, list[float]], dict[str, list[int]]]:
         },
         oxidation,
     )
+
+
+def _element_row(element: Any) -> list[float]:
+    """Return the properties of one element, NaN where one is missing."""
+    from pymatgen.core import Element
+
+    outer: Counter[str] = Counter()
+    for _, shell, electrons in element.full_electronic_structure:
+        outer[shell] += electrons
+    noble = max((z for z in (2, 10, 18, 36, 54, 86) if z < element.Z), default=None)
+    if noble is not None:
+        for _, shell, electrons in Element.from_Z(noble).full_electronic_structure:
+            outer[shell] -= electrons
+    ionisation = element.ionization_energies
+    affinity = element.electron_affinity
+    radius = element.atomic_radius_calculated or element.atomic_radius
+    common = element.common_oxidation_states
+    return [
+        element.row,
+        element.group,
+        element.mendeleev_no,
+        element.X,
+        ionisation[0] if ionisation and ionisation[0] is not None else np.nan,
+        affinity if affinity is not None else np.nan,
+        float(radius or np.nan),
+        covalent_radii[element.Z],
+        float(element.melting_point or np.nan),
+        float(element.molar_volume or np.nan),
+        *(outer[shell] for shell in "spdf"),
+        max(common, default=0),
+        min(common, default=0),
+    ]
 
 
 def feature_names(elements: Sequence[str]) -> list[str]:
@@ -169,11 +184,6 @@ def crystal_features(atoms: Atoms, table: ElementTable, oxidation: OxidationTabl
             _bonds(atoms, properties[:, ELEMENT_PROPERTIES.index("electronegativity_pauling")]),
         ]
     )
-
-
-def _noble_below(z: int) -> int:
-    """Return the atomic number of the noble gas before `z`; 0 for H and He."""
-    return max((noble for noble in (2, 10, 18, 36, 54, 86) if noble < z), default=0)
 
 
 def _statistics(values: Array) -> Array:
