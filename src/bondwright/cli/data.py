@@ -18,7 +18,7 @@ app = typer.Typer(
 Folder = Annotated[
     Path | None,
     typer.Option(
-        help="Where tables are kept. [default: $BONDWRIGHT_DATA, or the user's data folder]"
+        help="Where tables are kept. (default: $BONDWRIGHT_DATA, or the user's data folder)"
     ),
 ]
 Name = Annotated[str, typer.Argument(help="Name of the table, as `bondwright data list` shows it.")]

@@ -12,7 +12,7 @@ from bondwright.cli.types import CampaignFolder
 
 Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", help="File to write. [default: report.html in the campaign]"),
+    typer.Option("--out", "-o", help="File to write. (default: report.html in the campaign)"),
 ]
 
 

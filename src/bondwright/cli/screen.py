@@ -25,7 +25,7 @@ Control = Annotated[
     typer.Option(help="Known crystal carried through every stage for comparison. Repeatable."),
 ]
 Column = Annotated[
-    str | None, typer.Option(help="Column of a table that holds the CIF text. [default: found]")
+    str | None, typer.Option(help="Column of a table that holds the CIF text. (default: found)")
 ]
 Asked = Annotated[
     list[str] | None,
@@ -56,7 +56,7 @@ Reference = Annotated[
     str | None,
     typer.Option(
         help="Known structures for novelty: an index of `bondwright reference build`, or auto, or "
-        "none. [default: auto]"
+        "none. (default: auto)"
     ),
 ]
 

@@ -12,7 +12,7 @@ Json = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Worker processes. [default: as campaign.toml says, or all cores]"),
+    typer.Option(min=1, help="Worker processes. (default: as campaign.toml says, or all cores)"),
 ]
 CampaignFolder = Annotated[
     Path, typer.Argument(help="Campaign folder (it holds campaign.toml).", show_default=False)
