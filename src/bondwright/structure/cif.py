@@ -31,6 +31,7 @@ from bondwright.structure.symmetry import Setting, find_setting
 FULL_OCCUPANCY = 1e-3
 """Occupancies within this of 1 are full: tables print 0.999 or 1.0003 for a refined full site."""
 
+MAX_NOTES = 20
 _OPERATIONS = ("_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz")
 _SYMBOLS = (
     "_symmetry_space_group_name_h-m",
@@ -101,9 +102,12 @@ def _read_block(block: Block, index: int, limits: ReadLimits) -> Parsed:
         notes += symmetry_notes
         declared = _declare(block, sites, expanded_from)
         atoms = _expand(sites, operations, lattice, limits, notes)
+        problem = None
     except Unreadable as reason:
-        return Parsed(None, declared, reason.problem, tuple(notes), index)
-    return Parsed(atoms, declared, None, tuple(notes), index)
+        atoms, problem = None, reason.problem
+    if len(notes) > MAX_NOTES:
+        notes[MAX_NOTES:] = [f"{len(notes) - MAX_NOTES} more notes"]
+    return Parsed(atoms, declared, problem, tuple(notes), index)
 
 
 def _declare(block: Block, sites: Sequence[SiteRow] = (), expanded_from: str = "none") -> Declared:

@@ -43,6 +43,8 @@ def read_sites(block: Block) -> tuple[list[SiteRow], list[str]]:
     count = len(columns[0])
     if any(len(column) != count for column in columns):
         raise Unreadable("no-sites", "the columns of the atom sites differ in length.")
+    if not count:
+        raise Unreadable("no-sites", "the block has no atom sites with fractional places.")
     types, labels = (_column(block, tag, count) for tag in _NAMES)
     occupancies = _column(block, "_atom_site_occupancy", count)
     flags = _column(block, "_atom_site_calc_flag", count)

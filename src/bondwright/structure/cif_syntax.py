@@ -25,7 +25,9 @@ _TOKEN = re.compile(
 _MODEL_MARKS = re.compile(r"<(?:bos|eos|pad|unk)>")
 _BRACKET_LINE = re.compile(r"^[ \t]*[\[\]][ \t]*$", re.MULTILINE)
 _OPERATION_TAGS = frozenset({"_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz"})
-_BRACKETED = re.compile(r"^([ \t]*(?:data_|_\S+[ \t]+))\[([^\n]*)\][ \t]*$", re.MULTILINE)
+_BRACKETED = re.compile(
+    r"^([ \t]*(?:data_|_\S+[ \t]+)['\"]?)\[([^\n]*)\](['\"]?)[ \t]*$", re.MULTILINE
+)
 
 
 @dataclass
@@ -98,7 +100,7 @@ def _without_model_marks(text: str) -> str:
     if "<" in text:
         text = _MODEL_MARKS.sub(" ", text)
     if "[" in text:
-        text = _BRACKETED.sub(r"\1\2", _BRACKET_LINE.sub("", text))
+        text = _BRACKETED.sub(r"\1\2\3", _BRACKET_LINE.sub("", text))
     return text
 
 

@@ -13,6 +13,7 @@ import signal
 import sys
 from typing import Any, TextIO
 
+import numpy as np
 import psutil
 
 from bondwright.errors import InputError
@@ -37,6 +38,7 @@ def main() -> None:
 
 def serve(questions: TextIO, answers: TextIO) -> None:
     """Answer every line of `questions` with one line of `answers`."""
+    np.linalg.inv(np.eye(3))  # the linear algebra library takes its memory at its first use
     in_use = psutil.Process().memory_info().vms
     _set_alarm(IDLE_SECONDS)
     for line in questions:
