@@ -100,7 +100,12 @@ def property_verdict(gap: float) -> Verdict:
         Outcome.PASSED,
         value=gap,
         unit="eV",
-        details={"band_gap_eV": gap, "band_gap_sigma_eV": 0.4, "targets": {}},
+        details={
+            "band_gap_eV": gap,
+            "band_gap_sigma_eV": 0.4,
+            "targets": {},
+            "properties": {"band_gap": {"value": gap, "sigma": 0.4, "unit": "eV"}},
+        },
     )
 
 

@@ -92,6 +92,8 @@ REASONS = {
     "not-finite": "energy or forces were not finite",
     "not-converged": "relaxation did not settle",
     "off-target": "not near the target",
+    "no-estimate": "no estimate",
+    "outside-training": "outside what the model knows",
 }
 
 OUTCOMES = {

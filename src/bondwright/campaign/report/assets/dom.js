@@ -9,6 +9,7 @@ const BW = {};
     for (const [name, value] of Object.entries(attributes)) {
       if (value === null || value === undefined || value === false) continue;
       if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+      else if (name.startsWith("aria-")) node.setAttribute(name, String(value));
       else node.setAttribute(name, value === true ? "" : String(value));
     }
     for (const child of children.flat(Infinity)) {

@@ -20,9 +20,10 @@
       value: group, cell: (r) => group(r) || "\u2013" },
     hull: { title: "Above hull", unit: "eV/atom", hint: "Energy above the convex hull", number: true, value: (r) => r.energy_above_hull,
       cell: (r) => BW.number(r.energy_above_hull, 3) },
-    gap: { title: "Band gap", unit: "eV", hint: "Estimate \u00b1 its standard error", number: true,
+    gap: { title: "Band gap", unit: "eV", hint: "Estimate \u00b1 its standard deviation; ? where the model has seen nothing alike", number: true,
       value: (r) => r.band_gap, cell: (r) => BW.number(r.band_gap, 2) +
-        (r.band_gap_sigma === undefined ? "" : ` \u00b1 ${BW.number(r.band_gap_sigma, 2)}`) },
+        (r.band_gap === undefined ? "" : r.band_gap_sigma === undefined ? " \u00b1 ?"
+          : ` \u00b1 ${BW.number(r.band_gap_sigma, 2)}`) },
     density: { title: "Density", unit: "g/cm\u00b3", number: true, value: (r) => r.density,
       cell: (r) => BW.number(r.density, 2) },
     volume: { title: "Volume change", hint: "During relaxation", number: true,

@@ -116,7 +116,7 @@
       const lines = [`${BW.withUnit(row[HULL], HULL)} above the hull`,
         `${BW.quantity(name).title} ${BW.withUnit(row[name], name)}`];
       tip.replaceChildren(el("strong", {}, row.name), ` ${row.formula || ""}`,
-        lines.map((text) => el("div", {}, text)),
+        ...lines.map((text) => el("div", {}, text)),
         el("div", { class: "tip-why" }, row.control ? "control" : BW.capital(BW.why(row))));
       const room = chart.clientWidth;
       tip.classList.add("on");

@@ -2,7 +2,7 @@
 // Interactive 3D views, made when they come into sight and given back when there are too many:
 // a browser allows a page about sixteen of them.
 (() => {
-  const MOST_ALIVE = 6;
+  const MOST_ALIVE = 4;
   const FACE = 0.012; // an atom this near to a face (fraction of the cell) is drawn on both faces
   const alive = [];
 
