@@ -87,6 +87,13 @@ def _read_extxyz(text: str) -> Atoms:
     """Read one frame of (extended) XYZ."""
     from ase.io.extxyz import read_xyz
 
+    lines = text.splitlines()
+    # Checked here, because the reader would try as many lines as the number says.
+    count = int(lines[0]) if lines[0].strip().isdigit() else -1
+    if count < 0:
+        raise Unreadable("syntax", f"{lines[0][:40]!r} is no number of atoms.")
+    if len(lines) < count + 2:
+        raise Unreadable("truncated", f"{lines[0][:40].strip()} atoms need as many lines.")
     return next(iter(read_xyz(io.StringIO(text), index=slice(0, 1))))
 
 

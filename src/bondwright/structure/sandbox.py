@@ -51,6 +51,7 @@ def parse_texts(
     """
     count = processes or min(4, os.cpu_count() or 1)
     busy: set[_Worker] = set()
+    closing = threading.Event()
 
     def parse(kind: str, text: str) -> list[Parsed]:
         refused = _refuse(text, limits)
@@ -58,9 +59,12 @@ def parse_texts(
             return [Parsed(problem=refused)]
         worker = _borrow()
         busy.add(worker)
+        if closing.is_set():
+            worker.stop()
         results = worker.parse(kind, text, limits)
         busy.remove(worker)
-        _give_back(worker)
+        if not closing.is_set():
+            _give_back(worker)
         return results
 
     pool = ThreadPoolExecutor(count, thread_name_prefix="read")
@@ -73,6 +77,7 @@ def parse_texts(
         while waiting:
             yield waiting.popleft().result()
     finally:
+        closing.set()
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in tuple(busy):  # the caller stopped asking while these were reading
             worker.stop()
@@ -154,6 +159,8 @@ class _Worker:
                 stderr=subprocess.DEVNULL,
                 env=environment,
             )
+            if self._stopped:  # meanwhile
+                raise EOFError("stopped")
             self._line(START_SECONDS)
         return self._process
 
