@@ -30,6 +30,8 @@ VERSION = "novelty/1"
 _CHUNK = 50
 _SMALL_RUN = 100
 """Below this number of structures starting processes costs more than it saves."""
+_MANY_PAIRS = 10_000
+"""The same, of pairs (0.2 ms each) that may be duplicates."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,9 @@ def _find_duplicates(
             yield [(content, cell) for content, cell in cells if cell is not None], tolerances
 
     duplicate_of: list[str | None] = [None] * len(items)
-    for members, twins in zip(several, map_in_order(_walk, work(), processes), strict=True):
+    pairs = sum(len(members) ** 2 for members in several) // 2
+    workers = processes if pairs >= _MANY_PAIRS else 1
+    for members, twins in zip(several, map_in_order(_walk, work(), workers), strict=True):
         for index, twin in zip(members, twins, strict=True):
             if twin is not None:
                 duplicate_of[index] = items[members[twin]].key

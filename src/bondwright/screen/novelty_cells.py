@@ -1,8 +1,11 @@
 """The primitive reduced cell of a crystal: what is compared when novelty is asked.
 
 Reduction is most of the cost of comparing two structures, and it depends on one structure only.
-It is done once, by the steps StructureMatcher takes (Niggli cell, then the smallest cell that maps
-the crystal onto itself within 0.25 Å).
+It is done once, by the steps StructureMatcher takes: the Niggli cell, then the smallest cell that
+maps the crystal onto itself within 0.25 Å. One step is added before the second: repetitions that
+are exact are removed. What StructureMatcher finds within 0.25 Å can depend on whether it starts
+from the primitive cell or a larger one, so that it may answer differently for two descriptions of
+one crystal; here every description starts from the same cell.
 """
 
 from __future__ import annotations
@@ -117,11 +120,8 @@ def _may_repeat(structure: Structure) -> bool:
     A necessary condition, with twice the tolerance of the search it saves: where this is False
     the search finds nothing.
     """
-    groups = [
-        structure.frac_coords[np.array(structure.atomic_numbers) == number]
-        for number in set(structure.atomic_numbers)
-    ]
-    groups.sort(key=len)
+    numbers, positions = np.array(structure.atomic_numbers), structure.frac_coords
+    groups = sorted((positions[numbers == number] for number in np.unique(numbers)), key=len)
     if reduce(gcd, (len(group) for group in groups)) == 1:  # no smaller cell holds whole atoms
         return False
     reach = 2 * _REPETITION_A / np.array(structure.lattice.abc)
