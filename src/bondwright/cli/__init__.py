@@ -15,7 +15,7 @@ def main() -> None:
     from bondwright.cli.app import app
 
     try:
-        app()
+        app(prog_name="bondwright")
     except BondwrightError as error:
         print(f"bondwright: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
         sys.exit(error.exit_code)
