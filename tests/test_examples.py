@@ -16,6 +16,10 @@ from ase import Atoms
 from ase.io import read
 from ase.neighborlist import neighbor_list
 
+from bondwright.screen.validity import check_validity
+from bondwright.screen.verdict import Outcome
+from bondwright.structure.read import read_candidates
+
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "tio2"
 
 # space group, measured density in g/cm3 (Deer, Howie & Zussman, Rock-Forming Minerals: 4.23-4.25,
@@ -103,3 +107,49 @@ def test_campaign_file_names_files_that_exist() -> None:
     for entry in campaign["input"]:
         assert all((EXAMPLE / name).is_file() for name in entry["files"])
         assert set(entry.get("asked_columns", {}).values()) <= header
+
+
+REASONS = {
+    "wrong-multiplicity-o": "multiplicity",
+    "wrong-multiplicity-ti": "multiplicity",
+    "wrong-composition-o": "wrong-composition",
+    "wrong-composition-ti": "wrong-composition",
+    "wrong-composition-formula": "wrong-composition",
+    "overlap-oxygens": "short-contact",
+    "overlap-metal-oxygen": "short-contact",
+    "overlap-by-symmetry": "short-contact",
+    "unknown-element": "unknown-element",
+    "truncated-in-loop": "truncated",
+    "truncated-in-number": "truncated",
+    "nan-cell": "bad-cell",
+    "negative-cell": "bad-cell",
+    "impossible-angles": "bad-cell",
+    "no-text": "empty",
+    "half-occupied": "disordered",
+    "contradicting-space-group": "space-group",
+    "cubic-with-unequal-axes": "space-group",
+    "far-too-loose": "volume",
+    "far-too-dense": "short-contact",
+}
+
+
+def test_each_fault_is_found_and_nothing_else_is_called_faulty() -> None:
+    """Faults 1, 4, 6-8, 12-14 and 16-18, on the way every candidate takes."""
+    found: dict[str, str] = {}
+    for candidate in read_candidates(EXAMPLE / "candidates.csv", column="cif"):
+        verdict = None if candidate.problem else check_validity(candidate)
+        reason = candidate.problem.code if verdict is None else verdict.reason
+        if reason:
+            found[candidate.extra["name"]] = reason
+    # A random displacement of 0.25 Å leaves atoms overlapping.
+    moved = {name: found.pop(name) for name in list(found) if "-moved-0.25" in name}
+    assert moved == {f"{name}-moved-0.25": "short-contact" for name in MINERALS}
+    assert found == REASONS
+
+
+@pytest.mark.parametrize("name", MINERALS)
+def test_controls_pass_validity(name: str) -> None:
+    (candidate,) = read_candidates(EXAMPLE / "controls" / f"{name}.cif", control=True)
+    verdict = check_validity(candidate)
+    assert verdict.outcome is Outcome.PASSED
+    assert verdict.details["published"]["valid"]

@@ -63,7 +63,7 @@ def gather(
     *,
     gap_column: str = "band_gap",
     exclude_sources: Sequence[str] = (),
-    max_atoms: int = 40,
+    max_atoms: int = 24,
     processes: int = 1,
     progress: Callable[[Progress], None] | None = None,
 ) -> GapData:

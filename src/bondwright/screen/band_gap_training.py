@@ -51,11 +51,11 @@ class GapTraining:
     """
 
     seed: int = 0
-    max_atoms: int = 40
+    max_atoms: int = 24
     exclude_sources: tuple[str, ...] = ("jarvis",)
-    members: int = 4
-    hidden: tuple[int, ...] = (384, 192)
-    epochs: int = 60
+    members: int = 3
+    hidden: tuple[int, ...] = (256, 128)
+    epochs: int = 50
     batch: int = 512
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
