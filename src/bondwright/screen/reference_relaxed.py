@@ -27,7 +27,7 @@ from bondwright.screen.reference_energies import (
     Row,
     structure_atoms,
 )
-from bondwright.screen.relax import RelaxStatus, relax
+from bondwright.screen.relax import RelaxSettings, RelaxStatus, relax
 from bondwright.screen.workers import Stop, never, run_chunks
 
 RELAXED_SCHEMA = pa.schema(
@@ -45,6 +45,7 @@ RELAXED_SCHEMA = pa.schema(
     ]
 )
 _STATIC_COLUMNS = ("key", "id", "formula", "atoms", "energy_eV_per_atom")
+_SETTINGS = RelaxSettings(optimizer="lbfgs", max_steps=300)  # known crystals start near a minimum
 _CHUNK_ATOMS = 60  # a few seconds of work: what a kill can lose
 
 
@@ -221,7 +222,7 @@ def _relax_chunk(chunk: tuple[Asked, list[tuple[Row, _Entry]]]) -> list[dict[str
     ready = load_potential(*potential)
     results = []
     for row, entry in members:
-        found = relax(structure_atoms(row.cif), ready.calculator, exact=ready.exact)
+        found = relax(structure_atoms(row.cif), ready.calculator, _SETTINGS, exact=ready.exact)
         results.append(
             {
                 "key": entry.key,

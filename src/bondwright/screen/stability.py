@@ -76,10 +76,10 @@ def relax_and_place(atoms: Atoms, settings: StabilitySettings | None = None) -> 
         atoms,
         potential.calculator,
         RelaxSettings(
-            settings.fmax_eV_per_A,
-            settings.max_steps,
-            settings.min_volume_ratio,
-            settings.max_volume_ratio,
+            fmax_eV_per_A=settings.fmax_eV_per_A,
+            max_steps=settings.max_steps,
+            min_volume_ratio=settings.min_volume_ratio,
+            max_volume_ratio=settings.max_volume_ratio,
         ),
         exact=potential.exact,
     )
