@@ -19,7 +19,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class SiteRow:
-    """One row of a CIF's atom-site loop, as written (fractional coordinates, no units)."""
+    """One row of a CIF's atom-site loop, as written (fractional coordinates, no units).
+
+    Only `symbol` is interpreted: it is the element that the type symbol or label means.
+    """
 
     symbol: str
     label: str

@@ -19,7 +19,8 @@ from bondwright.structure.parsed import Unreadable
 
 MERGE_TOLERANCE = 0.05
 """Å; images of one atom closer than this are one site. Coordinates written with three decimals in
-a 30 Å cell miss a special position by up to 0.03 Å; no two atoms are closer than 0.5 Å."""
+a 30 Å cell miss a special position by up to 0.03 Å. Of the 652 generated TiO2 crystals the same 46
+have a wrong composition for any value from 0.001 to 0.1 Å."""
 
 MAX_OPERATIONS = 1_000
 """A conventional cell has at most 192 operations; supercells list a few times more."""
