@@ -62,7 +62,8 @@
       for (const line of asked) {
         const at = xAt(line.at);
         root.append(svg("line", { class: "asked", x1: at, x2: at, y1: box.top, y2: box.bottom }),
-          svg("text", { class: "asked-text", x: at + 5, y: box.top + 11 }, line.text));
+          svg("text", { class: "asked-text", x: at > box.right - 90 ? at - 5 : at + 5,
+            y: box.bottom - 8, "text-anchor": at > box.right - 90 ? "end" : "start" }, line.text));
       }
       // What matters most is drawn last, on top.
       const order = ["waiting", "rejected", "failed", "unknown", "survived", "control"];

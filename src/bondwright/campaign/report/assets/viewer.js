@@ -153,18 +153,10 @@
     view.look = (axis) => {
       const { viewer } = view;
       const { cell } = structures[view.current].drawn;
-      viewer.setView([0, 0, 0, 0, 0, 0, 0, 1]);
+      const turn = axis === null ? FIRST_VIEW : towards(cell.slice(3 * axis, 3 * axis + 3));
+      viewer.setView([0, 0, 0, 0, ...turn]);
       viewer.zoomTo();
-      if (axis === null) {
-        // c upwards, seen a little from the right and from above: no two edges fall together.
-        viewer.rotate(-90, "vx");
-        viewer.rotate(-26, "vy");
-        viewer.rotate(13, "vx");
-      } else {
-        turnTo(viewer, cell.slice(3 * axis, 3 * axis + 3));
-      }
       fit(viewer, stage, structures[view.current].drawn);
-      viewer.render();
     };
 
     const buttons = structures.map((s, n) => BW.el("button", { type: "button",
@@ -202,7 +194,6 @@
       [0, 1, 2].map((n) => drawn.xyz[3 * atom.k + n] + atom.image[n])));
     points.push(...corners().map((p) => cartesian(drawn.cell, p)));
     const [width, height] = [stage.clientWidth, stage.clientHeight];
-    viewer.render();
     const seen = points.map((p) => viewer.modelToScreen(p));
     const spread = (axis) => {
       const all = seen.map((p) => p[axis]);
@@ -212,16 +203,28 @@
     if (Number.isFinite(factor) && factor > 0) viewer.zoom(Math.min(factor, 8));
   }
 
-  // Turn the view so that a cell vector points at the reader.
-  function turnTo(viewer, v) {
+  // Rotations as quaternions [x, y, z, w].
+  const about = (axis, degrees) => {
+    const half = (degrees * Math.PI) / 360;
+    const q = [0, 0, 0, Math.cos(half)];
+    q[axis] = Math.sin(half);
+    return q;
+  };
+  const after = ([a, b, c, d], [x, y, z, w]) => [
+    d * x + a * w + b * z - c * y, d * y - a * z + b * w + c * x,
+    d * z + a * y - b * x + c * w, d * w - a * x - b * y - c * z];
+
+  // c upwards, seen a little from the right and from above: no two edges fall together.
+  const FIRST_VIEW = after(about(0, 13), after(about(1, -26), about(0, -90)));
+
+  // The shortest rotation that lets a cell vector point at the reader.
+  function towards(v) {
     const size = Math.hypot(...v);
     const [x, y, z] = v.map((c) => c / size);
-    // The shortest rotation from v to +z as a quaternion: axis v x z, angle from their product.
-    let q = [y, -x, 0, 1 + z];
-    if (1 + z < 1e-6) q = [1, 0, 0, 0];
+    if (1 + z < 1e-6) return [1, 0, 0, 0];
+    const q = [y, -x, 0, 1 + z];
     const norm = Math.hypot(...q);
-    const view = viewer.getView();
-    viewer.setView([view[0], view[1], view[2], view[3], ...q.map((c) => c / norm)]);
+    return q.map((c) => c / norm);
   }
 
   // The wheel scrolls the page unless the reader has taken hold of the view; keys turn it.

@@ -19,7 +19,7 @@
     if (size !== 0 && (size < 1e-3 || size >= 1e6)) {
       return value.toExponential(2).replace("-", MINUS);
     }
-    return String(Number(value.toPrecision(5))).replace("-", MINUS);
+    return String(Number(value.toPrecision(4))).replace("-", MINUS);
   };
 
   BW.percent = (value) => {
