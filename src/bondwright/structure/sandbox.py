@@ -13,7 +13,7 @@ import atexit
 import contextlib
 import json
 import os
-import select
+import selectors
 import signal
 import subprocess
 import sys
@@ -177,14 +177,15 @@ class _Worker:
         pipe = process.stdout.fileno()
         until = time.monotonic() + seconds
         parts = [self._received]
-        while b"\n" not in parts[-1]:
-            ready, _, _ = select.select([pipe], [], [], max(0.0, until - time.monotonic()))
-            if not ready:
-                raise TimeoutError
-            part = os.read(pipe, 1 << 20)
-            if not part:
-                raise EOFError("its output ended")
-            parts.append(part)
+        with selectors.DefaultSelector() as selector:  # select() itself stops at 1024 open files
+            selector.register(pipe, selectors.EVENT_READ)
+            while b"\n" not in parts[-1]:
+                if not selector.select(max(0.0, until - time.monotonic())):
+                    raise TimeoutError
+                part = os.read(pipe, 1 << 20)
+                if not part:
+                    raise EOFError("its output ended")
+                parts.append(part)
         line, _, self._received = b"".join(parts).partition(b"\n")
         return line
 
