@@ -23,7 +23,12 @@ from bondwright.campaign.report.standing import (
     nearest,
 )
 from bondwright.campaign.report.structures import element_table
-from bondwright.campaign.report.words import QUANTITIES, reason_words, stage_words
+from bondwright.campaign.report.words import (
+    QUANTITIES,
+    UNIT_SUFFIXES,
+    reason_words,
+    stage_words,
+)
 from bondwright.campaign.view import CampaignView, CandidateView
 
 NEAREST_SHOWN = 12
@@ -75,6 +80,7 @@ def build_payload(
             q.name: {"title": q.title, "unit": q.unit, "digits": q.digits}
             for q in QUANTITIES.values()
         },
+        "units": UNIT_SUFFIXES,
         "rows": [summary_record(c, standings[c.candidate.key], stages) for c in view.candidates],
         "nearest": [c.candidate.key for c in near],
         "details": details,

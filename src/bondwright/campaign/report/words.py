@@ -96,15 +96,6 @@ REASONS = {
     "outside-training": "outside what the model knows",
 }
 
-OUTCOMES = {
-    "survived": "survived",
-    "passed": "passed",
-    "rejected": "rejected",
-    "unknown": "unknown",
-    "failed": "failed",
-    "waiting": "waiting",
-}
-
 BAND_GAP = Quantity("band_gap", "Band gap", "eV", 2)
 DENSITY = Quantity("density", "Density", "g/cm³", 2)
 VOLUME = Quantity("volume_per_atom", "Volume per atom", "Å³", 2)
@@ -173,14 +164,17 @@ def joined(parts: list[str]) -> str:
     return ", ".join(parts[:-1]) + " and " + parts[-1]
 
 
-_UNIT_SUFFIXES = {
+# Stored keys carry their unit; of two suffixes that fit, the longer one stands first.
+UNIT_SUFFIXES = {
     "_eV_per_atom": "eV/atom",
     "_eV_per_A": "eV/Å",
+    "_A3_per_atom": "Å³/atom",
     "_g_cm3": "g/cm³",
     "_A3": "Å³",
     "_GPa": "GPa",
     "_eV": "eV",
     "_A": "Å",
+    "_deg": "°",
     "_mb": "MiB",
     "_s": "s",
     "_K": "K",
@@ -189,7 +183,7 @@ _UNIT_SUFFIXES = {
 
 def label(key: str) -> str:
     """Return a stored key for people: "peak_memory_mb" becomes "peak memory (MiB)"."""
-    for suffix, unit in _UNIT_SUFFIXES.items():
+    for suffix, unit in UNIT_SUFFIXES.items():
         if key.endswith(suffix):
             return f"{key.removesuffix(suffix).replace('_', ' ')} ({unit})"
     return key.replace("_", " ")

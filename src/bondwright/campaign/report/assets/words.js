@@ -58,13 +58,8 @@
   BW.capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
   // Keys such as "shortest_A" carry their unit; people read "shortest (Å)".
-  const UNITS = [
-    ["_eV_per_atom", "eV/atom"], ["_eV_per_A", "eV/\u00c5"], ["_A3_per_atom", "\u00c5\u00b3/atom"],
-    ["_g_cm3", "g/cm\u00b3"], ["_A3", "\u00c5\u00b3"], ["_GPa", "GPa"], ["_eV", "eV"],
-    ["_deg", "\u00b0"], ["_A", "\u00c5"], ["_mb", "MiB"], ["_s", "s"], ["_K", "K"],
-  ];
   BW.label = (key) => {
-    for (const [suffix, unit] of UNITS) {
+    for (const [suffix, unit] of Object.entries(BW.data.units)) {
       if (key.endsWith(suffix)) {
         return `${key.slice(0, -suffix.length).replaceAll("_", " ")} (${unit})`;
       }
