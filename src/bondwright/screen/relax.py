@@ -145,11 +145,11 @@ def relax(
         known = ", ".join(_OPTIMIZERS)
         raise InputError(f"unknown optimizer {settings.optimizer!r}; known are {known}")
     moving = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
-    volume = moving.get_volume()
     try:
         _check_start(moving, settings)
     except _GiveUpError as reason:
         return Relaxation(reason.status, str(reason), moving)
+    volume = moving.get_volume()
     moving.calc = calculator
     last = moving.copy()
     energies: list[float] = []
@@ -187,7 +187,7 @@ def relax(
 
 
 def _check_start(atoms: Atoms, settings: RelaxSettings) -> None:
-    volume = atoms.get_volume() / len(atoms) if len(atoms) else 0.0
+    volume = abs(float(np.linalg.det(atoms.cell.array))) / max(1, len(atoms))
     if not (np.isfinite(atoms.positions).all() and np.isfinite(volume)):
         raise _GiveUpError(RelaxStatus.NOT_FINITE, "cell or positions are not finite")
     if volume < settings.min_volume_A3_per_atom:
