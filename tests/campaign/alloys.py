@@ -46,15 +46,28 @@ reference = "none"
 potential = "emt"
 hull = "hull.parquet"
 
+[stages.property]
+models = ["density"]
+
 [run]
 workers = 1
 time_limit_s = 120
 memory_mb = 4096
 """
 
+# The same without the checks whose imports alone take seconds.
+LIGHT = (
+    CONFIG
+    + """
+[stages.validity]
+enabled = false
+"""
+)
+LIGHT = LIGHT.replace("[stages.stability]", "[stages.stability]\nenabled = false")
+
 
 def candidates() -> list[Atoms]:
-    """Twelve alloys: ordered and random ones, two twins, two that cannot be crystals."""
+    """Twenty alloys: ordered and random ones, two twins, two that cannot be crystals."""
     generator = np.random.default_rng(11)
     made = []
     for symbols in ("CuAu", "CuAg", "AgAu"):
@@ -75,10 +88,15 @@ def candidates() -> list[Atoms]:
     made.append(bulk("Au", "bcc", a=9.0, cubic=True))
     made.append(bulk("Ag", "bcc", a=3.3, cubic=True))
     made.append(bulk("Al", "fcc", a=4.0, cubic=True))  # not on the hull below: unknown
+    for _ in range(8):
+        random = bulk("Au", "fcc", a=4.0, cubic=True)
+        random.symbols[generator.permutation(4)[:2]] = "Cu"
+        random.rattle(0.2, seed=int(generator.integers(1000)))
+        made.append(random)
     return made
 
 
-def make_campaign(folder: Path) -> Path:
+def make_campaign(folder: Path, config: str) -> Path:
     """Write a campaign's inputs, hull and configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     ase.io.write(folder / "candidates.extxyz", candidates())
@@ -97,7 +115,7 @@ def make_campaign(folder: Path) -> Path:
         phases.append(Phase(symbol, relaxed.energy_eV_per_atom, f"fcc-{symbol}"))
     header = {"potential": potential.fingerprint, "energies": str(EnergyKind.OWN)}
     write_hull(folder / "hull.parquet", phases, header)
-    (folder / "campaign.toml").write_text(CONFIG)
+    (folder / "campaign.toml").write_text(config)
     return folder
 
 

@@ -17,6 +17,8 @@ from bondwright.structure.datasets import data_folder
 CONFIG_NAME = "campaign.toml"
 # Keys of a stage's table that are the campaign's, not the check's.
 _OWN_STAGE_KEYS = ("enabled", "reference")
+# Settings of checks that may name a file or a folder.
+_PLACES = ("hull", "model", "band_gap_model")
 REFERENCE_NAME = "novelty-reference.parquet"
 
 
@@ -256,10 +258,9 @@ def _stage(name: str, table: dict[str, Any], where: str, folder: Path) -> StageS
         raise InputError(f"{where}: reading cannot be left out; remove `enabled = false`.")
     rest = {k: v for k, v in table.items() if k not in own}
     settings = from_table(kind, rest, where, folder) if rest else default_settings(name)
-    if name == "stability":
-        # A hull or a model may be a file; hulls also go by name.
-        found = {key: _file_or_name(getattr(settings, key), folder) for key in ("hull", "model")}
-        settings = replace(settings, **found)
+    # A hull may be a file or a name; so that other layers need not know the folder:
+    places = {key: getattr(settings, key) for key in _PLACES if hasattr(settings, key)}
+    settings = replace(settings, **{k: _place_or_name(v, folder) for k, v in places.items()})
     reference = None
     if name in GROUP_STAGES:
         reference = _reference(own.get("reference", "auto"), folder, f"{where}: reference")
@@ -285,9 +286,9 @@ def auto_reference() -> Path | None:
     return next((path for path in reference_places() if path.is_file()), None)
 
 
-def _file_or_name(text: str, folder: Path) -> str:
+def _place_or_name(text: str, folder: Path) -> str:
     path = folder / Path(text).expanduser()
-    return str(path) if text and path.is_file() else text
+    return str(path) if text and path.exists() else text
 
 
 def _matches(folder: Path, pattern: str, where: str) -> list[Path]:

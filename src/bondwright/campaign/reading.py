@@ -55,7 +55,8 @@ def read_inputs(
     places = []
     new = 0
     for entry, paths in config.input_paths():
-        how = [dataclasses.asdict(entry), settings_json(limits), version("read")]
+        options = {k: v for k, v in dataclasses.asdict(entry).items() if k != "files"}
+        how = [options, settings_json(limits), version("read")]
         for path in expand_paths(paths):
             fingerprint = digest([file_sha256(path), path.name, how])
             if fingerprint not in known:

@@ -11,12 +11,14 @@ import dataclasses
 import importlib
 from dataclasses import dataclass, field, replace
 from importlib import metadata
+from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from bondwright.campaign.codec import Record, candidate_from_json
 from bondwright.campaign.landing import land
+from bondwright.errors import InputError
 from bondwright.run import current_usage
 from bondwright.structure.records import atoms_from_json, atoms_to_json
 
@@ -263,6 +265,15 @@ def outside_data(stage: str, settings: Any, reference: Path | None) -> dict[str,
         if settings.model:
             found["model"] = file_sha256(Path(settings.model))
         return found
+    if stage == "property" and "band_gap" in settings.models:
+        tables = str(files("bondwright.screen") / "tables" / "band_gap")
+        card = Path(settings.band_gap_model or tables) / "model.json"  # tells the weights' checksum
+        if not card.is_file():
+            raise InputError(
+                f"{card.parent}: there is no band-gap model; train one with `bondwright train "
+                "band-gap`, or take band_gap out of stages.property.models."
+            )
+        return {"band_gap_model": file_sha256(card)}
     return {} if reference is None else {"reference": file_sha256(reference)}
 
 

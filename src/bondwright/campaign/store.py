@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
 from bondwright.campaign.codec import (
@@ -29,6 +30,7 @@ from bondwright.errors import InputError
 from bondwright.screen.verdict import Outcome, Verdict
 from bondwright.structure.candidate import Candidate
 
+_LITTLE_SPACE = 2**20  # bytes
 _VERDICT_COLUMNS = [
     "stage",
     "outcome",
@@ -403,7 +405,8 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         text = str(error)
-        if "full" in text:
+        # Where the log's shared memory cannot grow, SQLite speaks of an I/O error.
+        if "full" in text or ("disk I/O" in text and disk_usage(path.parent).free < _LITTLE_SPACE):
             raise InputError(
                 f"{path.parent}: the disk is full or the quota is used up; nothing finished is "
                 "lost. Free some space and run the same command again."
