@@ -397,7 +397,9 @@ def test_duplicates_that_were_called_unique_are_found(data_dir: Path) -> None:
     verdicts = assess_novelty([NoveltyItem(key, atoms) for key, atoms in made.items()], None)
     twins = {k: v.details["duplicate_of"] for k, v in verdicts.items() if not v.details["unique"]}
     assert len(twins) > 0.05 * len(made)
-    confirmed = [matcher(made[key], made[twin]) for key, twin in list(twins.items())[:30]]
+    # Both told by their primitive cells, see the next test.
+    pairs = [(primitive(made[key]), primitive(made[twin])) for key, twin in twins.items()][:30]
+    confirmed = [matcher(*pair) for pair in pairs]
     assert all(confirmed)
 
 
@@ -420,3 +422,18 @@ def primitive(atoms: Atoms) -> Atoms:
         (atoms.cell[:], atoms.get_scaled_positions(), atoms.numbers), symprec=1e-4
     )
     return Atoms(numbers, cell=cell, scaled_positions=positions, pbc=True)
+
+
+@pytest.mark.parametrize(
+    ("cell", "fails"),
+    [
+        ([[10, 0, 0], [0, 10, 0], [3, 3, 1e-3]], True),
+        ([[3, 0, 0], [0, 3, 0], [0, 0, 3000]], True),
+        ([[5, 0, 0], [5000, 5, 0], [0, 3000, 5]], False),  # a plain cube, told with skew
+    ],
+)
+def test_faults_9_and_22_extreme_cells_are_answered(cell: list[list[float]], fails: bool) -> None:
+    positions = np.random.default_rng(0).random((4, 3))
+    atoms = Atoms("Ni2V2", cell=cell, scaled_positions=positions, pbc=True)
+    verdict = assess_novelty(items(atoms), None)["s0"]
+    assert (verdict.outcome is Outcome.FAILED) is fails

@@ -376,3 +376,12 @@ def test_at_least_97_percent_of_real_crystals_pass(data_dir: Path) -> None:
     for candidates in (plain, written):
         passed = [check_validity(c, STRICT).outcome is Outcome.PASSED for c in candidates]
         assert np.mean(passed) >= 0.97
+
+
+@pytest.mark.parametrize("height", [0.0, 1e-6, 1e-3])
+def test_fault_9_a_nearly_flat_cell_is_rejected(height: float) -> None:
+    atoms = Atoms("NiV", cell=[[9, 0, 0], [0, 9, 0], [3, 3, height]], pbc=True)
+    atoms.positions[1] = [4.5, 4.5, 0]
+    verdict = check_validity(bare(atoms))
+    assert {"short-contact", "volume"} <= set(reasons(verdict))
+    assert verdict.message

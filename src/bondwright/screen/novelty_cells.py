@@ -25,6 +25,10 @@ from bondwright.structure.identity import reduced_formula
 
 _EXACT_A = 1e-5
 _REPETITION_A = 0.25
+# What no crystal has, and what would make reduction or comparison endless.
+_SMALLEST_VOLUME_A3 = 0.5
+_SHORTEST_A = 0.5
+_LARGEST_ELONGATION = 1e5
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,14 +95,31 @@ def reduce_cell(atoms: Atoms) -> ReducedCell:
         atoms: a periodic cell (Å) of any shape.
 
     Raises:
-        ValueError: the cell has no volume, a value that is not finite, or resists reduction.
+        ValueError: a value is not finite, the cell is flat or no crystal's, or it resists
+            reduction.
     """
-    if len(atoms) == 0 or not np.isfinite(atoms.positions).all() or not atoms.cell.volume > 0:
-        raise ValueError("a crystal needs atoms, finite positions and a cell with a volume")
+    if len(atoms) == 0 or not np.isfinite(atoms.positions).all():
+        raise ValueError("a crystal needs atoms and finite positions")
+    if not atoms.cell.volume >= _SMALLEST_VOLUME_A3 * len(atoms):
+        raise ValueError(f"the cell has a volume of only {atoms.cell.volume:.3g} Å³")
+    try:
+        return _reduce(atoms)
+    except (ArithmeticError, RuntimeError, IndexError) as error:
+        raise ValueError(f"the cell resists reduction ({error})") from error
+
+
+def _reduce(atoms: Atoms) -> ReducedCell:
     order = np.argsort(atoms.numbers, kind="stable")
     structure = Structure(
         Lattice(atoms.cell[:]), atoms.numbers[order], atoms.get_scaled_positions()[order]
-    ).get_reduced_structure("niggli")
+    )
+    short = sorted(structure.lattice.get_lll_reduced_lattice().abc)
+    if short[0] < _SHORTEST_A or short[2] ** 3 > _LARGEST_ELONGATION * structure.volume:
+        raise ValueError(f"the reduced cell is {short[0]:.3g} Å short and {short[2]:.3g} Å long")
+    if max(structure.lattice.abc) > 2 * short[2]:
+        # The Niggli step looks through all lattice points as far as the longest edge.
+        structure = structure.get_reduced_structure("LLL")
+    structure = structure.get_reduced_structure("niggli")
     if _may_repeat(structure):
         structure = _without_exact_repetition(structure)
         if _may_repeat(structure):

@@ -172,6 +172,8 @@ def _multiplicity_sentence(result: dict[str, Any]) -> str:
 
 
 def _contact_sentence(result: dict[str, Any]) -> str:
+    if "problem" in result:
+        return str(result["problem"])
     return (
         f"{result['ratio_pair']} at {result['ratio_distance_A']:.2f} Å is {result['ratio']:.2f} "
         f"of the covalent radii; shortest contact {result['shortest_pair']} "

@@ -9,12 +9,14 @@ from ase import Atoms
 from ase.data import covalent_radii
 from numpy.typing import NDArray
 
+from bondwright.errors import InputError
 from bondwright.structure.candidate import Declared
 from bondwright.structure.neighbours import Pairs, neighbour_pairs
 from bondwright.structure.symmetry import find_space_group, lattice_system, parse_space_group
 
 _RHOMBOHEDRAL_NUMBERS = frozenset({146, 148, 155, 160, 161, 166, 167})
 _LARGEST_CUTOFF_A = 60.0
+_CONTACT_KEYS = ("ratio", "ratio_pair", "ratio_distance_A", "shortest_A", "shortest_pair")
 # A fixed 5 degrees, the default elsewhere, would find right angles in a cell of 93 degrees.
 _ANGLES_FROM_SYMPREC = -1.0
 
@@ -42,18 +44,16 @@ def check_contacts(
     Returns:
         {passed, ratio, ratio_pair, ratio_distance_A, shortest_A, shortest_pair}: the contact with
         the smallest distance over radii, and the shortest one; None where no neighbour exists
-        within 60 Å. Periodic images of the same atom count.
+        within 60 Å, or where the cell is too flat to look for one (`problem` says so). Periodic
+        images of the same atom count.
     """
-    pairs = _contacts(atoms)
-    if len(pairs.distance) == 0:
-        return {
-            "passed": True,
-            "ratio": None,
-            "ratio_pair": None,
-            "ratio_distance_A": None,
-            "shortest_A": None,
-            "shortest_pair": None,
-        }
+    found: dict[str, Any] = dict.fromkeys(_CONTACT_KEYS)
+    try:
+        pairs = _contacts(atoms)
+    except InputError as error:  # a flat cell: images of an atom lie upon it
+        return {"passed": False, **found, "problem": str(error)}
+    if len(pairs) == 0:
+        return {"passed": True, **found}
     numbers = atoms.numbers
     first, second = numbers[pairs.i], numbers[pairs.j]
     ratio = pairs.distance / (covalent_radii[first] + covalent_radii[second])
@@ -209,9 +209,10 @@ def check_metric(
 
 def _contacts(atoms: Atoms) -> Pairs:
     """Return all pairs out to a distance at which every cell has some, at most 60 Å."""
-    cutoff = 4.0
+    # In a cell denser than matter 4 Å would reach images without number.
+    cutoff = 4.0 * min(1.0, (atoms.cell.volume / len(atoms)) ** (1 / 3)) if atoms.pbc.all() else 4.0
     pairs = neighbour_pairs(atoms, cutoff)
-    while len(pairs.distance) == 0 and cutoff < _LARGEST_CUTOFF_A:
+    while len(pairs) == 0 and cutoff < _LARGEST_CUTOFF_A:
         cutoff = min(2 * cutoff, _LARGEST_CUTOFF_A)
         pairs = neighbour_pairs(atoms, cutoff)
     return pairs

@@ -35,6 +35,8 @@ IONIC_DIFFERENCE = 1.7
 SYMPREC_A = 0.1
 LENGTHS_A = (0.5, 1000.0)
 ANGLES_DEG = (10.0, 170.0)
+DENSEST_A3 = 1.0
+"""Å³ per atom; the neighbours in a denser cell are without number."""
 _EQUIVALENCE_A = 1e-4
 
 
@@ -49,7 +51,8 @@ def published_validity(candidate: Candidate, *, max_sites: int) -> dict[str, Any
     Returns:
         {sensible, formula, multiplicity, bonds, bond_score, space_group, valid}: booleans and the
         fraction of reasonable bonds; `bonds`, `bond_score` and `valid` are None, with a reason
-        under `skipped`, when the cell is too large. None for a candidate without CIF text.
+        under `skipped`, when the cell is too large or too dense. None for a candidate without
+        CIF text.
     """
     declared, atoms = candidate.declared, candidate.atoms
     if declared is None or atoms is None:
@@ -61,8 +64,12 @@ def published_validity(candidate: Candidate, *, max_sites: int) -> dict[str, Any
         "space_group": _space_group_consistent(atoms, declared),
     }
     others = all(result.values())
+    skipped = ""
     if len(atoms) > max_sites:
         skipped = f"{len(atoms)} sites, more than {max_sites}"
+    elif atoms.cell.volume < DENSEST_A3 * len(atoms):
+        skipped = f"{atoms.cell.volume:.3g} Å³ for {len(atoms)} atoms"
+    if skipped:
         valid = None if others else False
         return {**result, "bonds": None, "bond_score": None, "valid": valid, "skipped": skipped}
     score = bond_score(atoms)
