@@ -127,7 +127,7 @@ def test_headline_says_when_the_campaign_has_not_ended() -> None:
     waiting = judged(candidate("waits", make(COLUMBITE)), [NOVEL])
     text = headline(campaign([waiting, judged(unreadable("broken"))]))
     assert text.startswith("None of the 2 candidates survived so far.")
-    assert "1 candidate still waits" in text
+    assert "1 candidate still waits to be judged." in text
 
 
 def test_headline_counts_unknown_and_failed_apart_from_rejected() -> None:
@@ -140,7 +140,7 @@ def test_headline_counts_unknown_and_failed_apart_from_rejected() -> None:
     ]
     text = headline(campaign(views))
     assert "1 candidate could not be judged and 1 computation failed" in text
-    assert "nothing against them" in text
+    assert "nothing against these candidates" in text
     rows = {r.summary.name: r for r in funnel_rows(campaign(views))}
     assert [(s.outcome, s.number) for s in rows["stability"].segments] == [
         ("unknown", 1),
@@ -149,9 +149,28 @@ def test_headline_counts_unknown_and_failed_apart_from_rejected() -> None:
 
 
 def test_headline_warns_when_a_control_is_rejected_for_its_own_sake() -> None:
-    bad = judged(candidate("rutile", make(RUTILE), control=True), [NOVEL, stability_verdict(0.5)])
+    bad = judged(
+        candidate("rutile", make(RUTILE), control=True),
+        [NOVEL, stability_verdict(0.5), property_verdict(1.8)],
+    )
     text = headline(campaign([bad, judged(unreadable("broken"))]))
     assert "The control did not come through: rutile (stability: too far above the hull)" in text
+
+
+def test_headline_does_not_praise_controls_that_are_not_through_yet() -> None:
+    half = judged(candidate("rutile", make(RUTILE), control=True), [NOVEL])
+    text = headline(campaign([half, judged(unreadable("broken"))]))
+    assert "have not been through every stage yet" in text
+    assert "came through" not in text
+
+
+def test_warnings_of_a_stage_stand_beside_it() -> None:
+    noted = {"warnings": {"read": [], "novelty": ["no reference was given."]}}
+    view = campaign([judged(unreadable("broken"))], provenance=noted)
+    assert {r.summary.name: r.warnings for r in funnel_rows(view) if r.warnings} == {
+        "novelty": ["no reference was given."]
+    }
+    assert "Note: no reference was given." in Page(render_page(view)).text
 
 
 def test_nearest_is_the_furthest_stage_then_the_smallest_hull_distance() -> None:

@@ -226,7 +226,7 @@ def test_tables_sort_filter_and_search(show: Callable[[CampaignView], Any]) -> N
     search.send_keys(Keys.CONTROL, "a")
     search.send_keys(Keys.DELETE)
     reason = one(driver, f"#{table} label:nth-of-type(3) select")
-    reason.send_keys("Repeats")
+    reason.send_keys("Same as")
     assert names(driver, table) == ["columbite supercell"]
 
 

@@ -53,6 +53,7 @@ class AskedEffect:
         source: which candidates are compared, and where their values come from.
         rows: the groups, ascending; at most `GROUPS_SHOWN`.
         groups: number of groups, shown or not.
+        conclusion: one sentence for people.
         effect: the comparison.
         statistics: the numbers behind the conclusion as label and text.
     """
@@ -61,6 +62,7 @@ class AskedEffect:
     source: str
     rows: list[GroupRow]
     groups: int
+    conclusion: str
     effect: ConditionEffect
     statistics: list[tuple[str, str]]
 
@@ -108,7 +110,15 @@ def _effect(candidates: list[CandidateView], name: str) -> AskedEffect:
         for g in effect.groups
         if g in shown
     ]
-    return AskedEffect(what, found.source, rows, len(effect.groups), effect, _statistics(effect))
+    conclusion = effect.conclusion
+    if not found.values:
+        conclusion = (
+            f"It cannot be told yet whether asking for a {name.replace('_', ' ')} had an effect: "
+            "no candidate has a value."
+        )
+    return AskedEffect(
+        what, found.source, rows, len(effect.groups), conclusion, effect, _statistics(effect)
+    )
 
 
 def _asked(view: CandidateView, name: str) -> float | None:
@@ -136,7 +146,9 @@ def _found(candidates: list[CandidateView], what: Quantity) -> _Found:
     try:
         model = load_property(what.name)
     except InputError:
-        return _Found(stored, "Estimates of the property stage, of the few that came that far.")
+        return _Found(
+            stored, "Estimates of the property stage, of the candidates that came that far."
+        )
     sample = _sample(valid, what.name)
     found = {}
     for c in sample:

@@ -40,6 +40,7 @@ class FunnelRow:
         segments: the pieces of the bar, left to right.
         reasons: why candidates ended here, the most frequent first.
         controls: outcome -> number of controls.
+        warnings: what looked wrong with the stage's results as a whole, in sentences.
     """
 
     summary: StageSummary
@@ -47,11 +48,7 @@ class FunnelRow:
     segments: list[Segment]
     reasons: list[Reason]
     controls: dict[str, int]
-
-    @property
-    def controls_judged(self) -> int:
-        """Return how many controls have a verdict at this stage."""
-        return sum(self.controls.values())
+    warnings: list[str]
 
 
 def funnel_rows(view: CampaignView) -> list[FunnelRow]:
@@ -64,6 +61,7 @@ def funnel_rows(view: CampaignView) -> list[FunnelRow]:
             segments=_segments(s, full),
             reasons=_reasons(s),
             controls=_controls(view.controls, s.name),
+            warnings=_warnings(view, s.name),
         )
         for s in view.stages
     ]
@@ -105,3 +103,10 @@ def _reasons(summary: StageSummary) -> list[Reason]:
 def _controls(controls: Sequence[CandidateView], stage: str) -> dict[str, int]:
     """Return outcome -> number of controls at a stage."""
     return dict(Counter(str(c.verdicts[stage].outcome) for c in controls if stage in c.verdicts))
+
+
+def _warnings(view: CampaignView, stage: str) -> list[str]:
+    """Return the warnings that the campaign noted down about a stage."""
+    noted = view.provenance.get("warnings")
+    sentences = noted.get(stage) if isinstance(noted, dict) else None
+    return [str(s) for s in sentences] if isinstance(sentences, list) else []

@@ -111,7 +111,9 @@ def _nearest_note(view: CampaignView, standings: Mapping[str, Standing]) -> str:
     if hull is not None and verdict.stage != "stability":
         aside = f" It lies {_above_hull(hull)}."
     alone = sum(not c.candidate.control for c in view.candidates) == 1
-    lead = _called(best) if alone else f"The nearest was {_called(best)}; it"
+    waiting = any(s.outcome == "waiting" for s in standings.values())
+    who = "Of those judged so far, the nearest" if waiting else "The nearest"
+    lead = _called(best) if alone else f"{who} was {_called(best)}; it"
     return f"{lead} {how}: {message}.{aside}"
 
 
@@ -122,13 +124,15 @@ def _open_note(tally: Counter[str]) -> str:
         parts.append(f"{count(tally['unknown'], 'candidate')} could not be judged")
     if tally["failed"]:
         parts.append(f"{count(tally['failed'], 'computation')} failed")
+    sentences = []
+    if parts:
+        several = tally["unknown"] + tally["failed"] > 1
+        whom = "these candidates" if several else "the candidate"
+        sentences.append(f"{joined(parts)}; that says nothing against {whom}.")
     if tally["waiting"]:
-        still = "still waits" if tally["waiting"] == 1 else "still wait"
-        parts.append(f"{count(tally['waiting'], 'candidate')} {still}")
-    if not parts:
-        return ""
-    several = tally["unknown"] + tally["failed"] + tally["waiting"] > 1
-    return f"{joined(parts)}; that says nothing against {'them' if several else 'it'}."
+        wait = "waits" if tally["waiting"] == 1 else "wait"
+        sentences.append(f"{count(tally['waiting'], 'candidate')} still {wait} to be judged.")
+    return " ".join(sentences)
 
 
 def _control_note(view: CampaignView) -> str:
@@ -136,8 +140,7 @@ def _control_note(view: CampaignView) -> str:
     controls = view.controls
     if not controls:
         return ""
-    judged = [c for c in controls if c.verdicts]
-    if len(judged) < len(controls):
+    if any(stage.name not in c.verdicts for c in controls for stage in view.stages):
         return "The controls (known crystals) have not been through every stage yet."
     bad = []
     for c in controls:

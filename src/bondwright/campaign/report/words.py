@@ -83,7 +83,7 @@ REASONS = {
     "volume": "volume per atom impossible",
     "space-group": "not the declared space group",
     "cell-metric": "cell does not fit its lattice system",
-    "duplicate": "repeats another candidate",
+    "duplicate": "same as another candidate",
     "known": "already known",
     "above-hull": "too far above the hull",
     "element-outside-reference": "element missing from the reference",
@@ -176,6 +176,7 @@ UNIT_SUFFIXES = {
     "_A": "Å",
     "_deg": "°",
     "_mb": "MiB",
+    "_gb": "GiB",
     "_s": "s",
     "_K": "K",
 }

@@ -8,7 +8,7 @@
     rejected: { shape: "circle", size: 4, text: "rejected" },
     unknown: { shape: "triangle", size: 5, text: "unknown" },
     failed: { shape: "cross", size: 4, text: "failed" },
-    waiting: { shape: "circle", size: 3, text: "waiting" },
+    waiting: { shape: "circle", size: 4, text: "waiting" },
     control: { shape: "diamond", size: 7, text: "control (known crystal)" },
   };
 
