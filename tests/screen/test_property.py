@@ -123,9 +123,10 @@ def test_off_target_counts_more_than_unknown() -> None:
     assert verdict.reason == "off-target"
 
 
-def test_cell_without_volume_has_no_density() -> None:
-    water = molecule("H2O")
-    assert load_property("density").predict(water).value is None
+def test_molecule_without_a_cell_has_no_density() -> None:
+    estimate = load_property("density").predict(molecule("H2O"))
+    assert estimate.value is None
+    assert estimate.note
 
 
 def test_verdict_is_plain_data(rutile: Atoms) -> None:

@@ -2,8 +2,9 @@
 
 The network sees composition and bonds (`band_gap_features`) together with the crystal feature and
 energy that CHGNet gives in one forward pass. Its errors, baselines and training data stand in the
-model card, `tables/band_gap/model.json`. PBE gaps are smaller than measured ones: rutile has 1.8
-instead of 3.0 eV.
+model card, `tables/band_gap/model.json`. It was trained on relaxed crystals and is meant for them:
+it takes a cell stretched by a tenth for a metal. PBE gaps are smaller than measured ones: rutile
+has 1.8 instead of 3.0 eV.
 """
 
 from __future__ import annotations
@@ -87,11 +88,12 @@ class BandGapModel:
         unseen = sorted(set(atoms.get_chemical_symbols()) - self._trained)
         if unseen:
             return f"outside the training data: no crystal with {', '.join(unseen)}"
-        outside = int(self._ensemble.outside(features)[0])
-        if outside > self._ensemble.card["training"]["outside_allowed"]:
+        distance = float(self._ensemble.distance(features)[0])
+        allowed = self._ensemble.card["training"]["farthest_inside"]
+        if distance > allowed:
             return (
-                f"outside the training data: {outside} of {features.shape[1]} features beyond "
-                "their range there"
+                f"outside the training data: its features lie {distance:.1f} standard deviations "
+                f"from them, {allowed:.1f} is trusted"
             )
         return ""
 

@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 
 FORMAT = 1
 WEIGHTS, CARD = "model.safetensors", "model.json"
+ARRAYS = ("mean", "scale", "precision")
 CLIP = 6.0  # standard deviations; what is farther out says no more than "far out"
 SHARPNESS = 5.0  # of the softplus that keeps the gap above 0: it bends within 0.2 eV
 SMALLEST_WIDTH_EV = 0.05  # keeps the likelihood of a predicted metal finite
@@ -74,16 +75,15 @@ class GapEnsemble:
         members: the networks, in evaluation mode.
         mean: (n,) mean of each feature in training.
         scale: (n,) standard deviation of each feature in training.
-        low: (n,) smallest value of each feature in training.
-        high: (n,) largest value of each feature in training.
+        precision: (k, k) inverse covariance of the standardised features in training, those
+            marked by `common_columns`.
         card: the model card; JSON values.
     """
 
     members: tuple[GapNet, ...]
     mean: Array
     scale: Array
-    low: Array
-    high: Array
+    precision: Array
     card: dict[str, Any]
 
     def predict(self, features: Array) -> tuple[Array, Array, Array]:
@@ -108,20 +108,26 @@ class GapEnsemble:
         return gaps.mean(axis=0), raw, (1 / (1 + np.exp(-odds))).mean(axis=0)
 
     def sigma(self, raw: Array) -> Array:
-        """Turn raw widths into standard deviations (eV) by the calibration of the card."""
-        factor, floor = (self.card["calibration"][key] for key in ("factor", "floor_eV"))
-        sigma: Array = np.sqrt((factor * raw) ** 2 + floor**2)
+        """Turn raw widths (n) into standard deviations (eV) by the calibration of the card.
+
+        Beyond the last knot sigma grows in proportion.
+        """
+        knots = np.array(self.card["calibration"]["raw"])
+        known = np.array(self.card["calibration"]["sigma_eV"])
+        beyond = np.maximum(raw / max(knots[-1], 1e-9), 1.0)
+        sigma: Array = np.interp(raw, knots, known) * beyond
         return sigma
 
-    def outside(self, features: Array) -> NDArray[np.int64]:
-        """Count for each of n crystals the features beyond the range seen in training.
+    def distance(self, features: Array) -> Array:
+        """Return how far n crystals lie from the training data, as a Mahalanobis distance.
 
-        A twentieth of the range is granted on both sides.
+        It is near the square root of the number of features for a crystal like those in
+        training; crushed, blown-up or overlapping structures lie at two to ten times that.
         """
-        margin = 0.05 * (self.high - self.low) + 1e-6
-        beyond = (features < self.low - margin) | (features > self.high + margin)
-        count: NDArray[np.int64] = beyond.sum(axis=1)
-        return count
+        columns = common_columns(self.card["features"])
+        z = ((features - self.mean) / self.scale)[:, columns]
+        square: Array = np.einsum("ni,ij,nj->n", z, self.precision, z)
+        return np.sqrt(np.maximum(square, 0.0))
 
     def save(self, folder: Path) -> None:
         """Write the model into `folder`.
@@ -130,10 +136,7 @@ class GapEnsemble:
             OSError: the folder cannot be written.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {
-            name: torch.tensor(getattr(self, name), dtype=torch.float32)
-            for name in ("mean", "scale", "low", "high")
-        }
+        tensors = {name: torch.tensor(getattr(self, name), dtype=torch.float32) for name in ARRAYS}
         for number, member in enumerate(self.members):
             for name, tensor in member.state_dict().items():
                 tensors[f"{number}.{name}"] = tensor.half().contiguous()
@@ -165,12 +168,19 @@ class GapEnsemble:
             members = tuple(
                 _member(tensors, number, card) for number in range(card["network"]["members"])
             )
-            arrays = {
-                name: tensors[name].double().numpy() for name in ("mean", "scale", "low", "high")
-            }
+            arrays = {name: tensors[name].double().numpy() for name in ARRAYS}
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise InputError(f"band-gap model {folder} cannot be read ({error}); {mend}") from None
         return cls(members=members, card=card, **arrays)
+
+
+def common_columns(names: Sequence[str]) -> NDArray[np.bool_]:
+    """Mark the features that every crystal has: all but the fractions of single elements.
+
+    A rare element would make each of its crystals look strange; whether an element was in the
+    training data at all is asked separately.
+    """
+    return np.array([not name.startswith("fraction:") for name in names])
 
 
 def standardise(features: Array, mean: Array, scale: Array) -> Array:

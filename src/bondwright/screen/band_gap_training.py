@@ -10,25 +10,36 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 from torch import nn
 
 from bondwright.errors import InputError
 from bondwright.screen.band_gap import all_feature_names
 from bondwright.screen.band_gap_data import GapData, gather, split
+from bondwright.screen.band_gap_evaluation import (
+    NONMETAL_EV,
+    baselines,
+    calibrate,
+    errors_of,
+    evaluate,
+)
 from bondwright.screen.band_gap_features import element_tables
-from bondwright.screen.band_gap_network import GapEnsemble, GapNet, rounded_to_half, standardise
+from bondwright.screen.band_gap_network import (
+    GapEnsemble,
+    GapNet,
+    common_columns,
+    rounded_to_half,
+    standardise,
+)
 from bondwright.screen.reference_energies import Progress
 
 Array = NDArray[np.float64]
 
-NONMETAL_EV = 0.01  # gaps are given to 0.1 meV; a metal has exactly 0
 FEWEST_CRYSTALS = 50
-NEIGHBOURS = 5
-COVERAGE = {"within_1_sigma": 0.6827, "within_2_sigma": 0.9545}
-# The largest number of features beyond their training range among 99.8 % of validation crystals
-# decides what counts as outside.
+# What lies farther from the training data than 99.8 % of the validation crystals counts as outside.
 INSIDE_QUANTILE = 0.998
+# Added to the diagonal of the covariance (in squared standard deviations): features that always
+# go together must not make a tiny difference between them look enormous.
+RIDGE = 0.01
 
 
 @dataclass(frozen=True)
@@ -148,31 +159,40 @@ def fit_ensemble(
             "split": "by chemical system: sha256(seed:system)",
             "elements": sorted({e for s in np.array(data.systems)[train] for e in s.split("-")}),
         },
+        "features": names,
+        "elements": elements,
+        "oxidation_states": oxidation,
     }
-    model = GapEnsemble(members, mean, scale, seen.min(axis=0), seen.max(axis=0), card)
-    outside = model.outside(data.features[validation])
-    card["training"]["outside_allowed"] = int(np.quantile(outside, INSIDE_QUANTILE))
+    model = GapEnsemble(members, mean, scale, _precision((seen - mean) / scale, names), card)
+    card["training"]["farthest_inside"] = round(
+        float(np.quantile(model.distance(data.features[validation]), INSIDE_QUANTILE)), 2
+    )
     gap, raw, _ = model.predict(data.features[validation])
-    card["calibration"] = _calibrate(np.abs(gap - data.gaps[validation]), raw)
+    # Unseen chemistry differs from the training data more than this shows, so the test part, of
+    # chemical systems that neither fit nor calibration saw, gives the coverage to believe.
+    card["calibration"] = calibrate(np.abs(gap - data.gaps[validation]), raw)
     card["test"] = {
-        "model": _evaluate(model, data.features[test], data.gaps[test]),
-        **_baselines(data, train, test),
+        "model": evaluate(model, data.features[test], data.gaps[test]),
+        **baselines(data, names, train, test),
     }
     if settings.ablations:
-        chgnet = np.array([name.startswith("chgnet") for name in names])
-        composition = np.arange(len(names)) < names.index("volume_per_atom_A3")
-        for label, columns in (
-            ("one member without CHGNet", ~chgnet),
-            ("one member on composition alone", composition),
-        ):
+        for label, columns in _ablations(names).items():
             subset = x[:, torch.tensor(columns)]
             member = _fit(subset, y, index, settings, settings.seed, told)
             with torch.no_grad():
                 guess = member(subset[torch.tensor(test)])[0].double().numpy()
-            card["test"][label] = _errors(guess, data.gaps[test])
-    # What is long stands last, so that the card can be read from the top.
-    card.update(features=names, elements=elements, oxidation_states=oxidation)
+            card["test"][label] = errors_of(guess, data.gaps[test])
     return model
+
+
+def _ablations(names: list[str]) -> dict[str, NDArray[np.bool_]]:
+    """Return the columns of the models that show what each kind of feature brings."""
+    chgnet = np.array([name.startswith("chgnet") for name in names])
+    composition = np.arange(len(names)) < names.index("volume_per_atom_A3")
+    return {
+        "one member without CHGNet": ~chgnet,
+        "one member on composition alone": composition,
+    }
 
 
 class _Told:
@@ -232,71 +252,8 @@ def _loss(net: GapNet, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return total
 
 
-def _calibrate(errors: Array, raw: Array) -> dict[str, float]:
-    """Choose factor and floor so that 68 % and 95 % of validation lie within 1 and 2 sigma."""
-    best = (np.inf, 1.0, 0.0)
-    for factor in np.geomspace(0.2, 3.0, 60):
-        for floor in np.linspace(0.0, 0.3, 31):
-            sigma = np.sqrt((factor * raw) ** 2 + floor**2)
-            misses = [
-                (errors <= k * sigma).mean() - wanted
-                for k, wanted in zip((1, 2), COVERAGE.values(), strict=True)
-            ]
-            best = min(best, (float(np.square(misses).sum()), float(factor), float(floor)))
-    return {"factor": round(best[1], 4), "floor_eV": round(best[2], 4)}
-
-
-def _errors(guess: Array, gaps: Array) -> dict[str, float | None]:
-    """Return mean absolute and root-mean-square error in eV; also for nonmetals alone."""
-    error = np.abs(guess - gaps)
-    nonmetal = gaps > NONMETAL_EV
-    return {
-        "mae_eV": _rounded(error),
-        "rmse_eV": round(float(np.sqrt((error**2).mean())), 4),
-        "mae_nonmetals_eV": _rounded(error[nonmetal]),
-    }
-
-
-def _rounded(values: Array | NDArray[np.bool_]) -> float | None:
-    """Return the mean to four decimals; None of nothing."""
-    return round(float(values.mean()), 4) if len(values) else None
-
-
-def _evaluate(model: GapEnsemble, features: Array, gaps: Array) -> dict[str, Any]:
-    """Return errors, metal/nonmetal accuracy and coverage of sigma on a held-out part."""
-    gap, raw, nonmetal = model.predict(features)
-    sigma, error, truth = model.sigma(raw), np.abs(gap - gaps), gaps > NONMETAL_EV
-    called = nonmetal > 0.5
-    outside = model.outside(features) > model.card["training"]["outside_allowed"]
-    recalls = [(called == t)[truth == t].mean() for t in (True, False) if (truth == t).any()]
-    wide = gap > 0.5
-    return {
-        **_errors(gap, gaps),
-        "balanced_accuracy_metal_nonmetal": _rounded(np.array(recalls)),
-        **{name: _rounded(error <= k * sigma) for k, name in enumerate(COVERAGE, start=1)},
-        "coverage_where_gap_above_0.5_eV": {
-            name: _rounded((error <= k * sigma)[wide]) for k, name in enumerate(COVERAGE, start=1)
-        },
-        "median_sigma_eV": round(float(np.median(sigma)), 4),
-        "share_outside_training": _rounded(outside),
-    }
-
-
-def _baselines(
-    data: GapData, train: NDArray[np.bool_], test: NDArray[np.bool_]
-) -> dict[str, dict[str, float | None]]:
-    """Return the errors of what needs no learning."""
-    known, asked = data.gaps[train], data.gaps[test]
-    elements, _ = element_tables()
-    names = all_feature_names(list(elements))
-    fractions = data.features[:, [i for i, n in enumerate(names) if n.startswith("fraction:")]]
-    seen = fractions[train]
-    nearest = [
-        known[np.argsort(cdist(row[None], seen, "cityblock")[0], kind="stable")[:NEIGHBOURS]].mean()
-        for row in fractions[test]
-    ]
-    return {
-        "median of training": _errors(np.full(len(asked), np.median(known)), asked),
-        "mean of training": _errors(np.full(len(asked), known.mean()), asked),
-        f"{NEIGHBOURS} nearest compositions": _errors(np.array(nearest), asked),
-    }
+def _precision(z: Array, names: list[str]) -> Array:
+    """Return the inverse covariance of standardised features (n, f), as saving rounds it."""
+    covariance = np.cov(z[:, common_columns(names)].T)
+    inverse = np.linalg.inv(covariance + RIDGE * np.eye(len(covariance)))
+    return inverse.astype(np.float32).astype(float)

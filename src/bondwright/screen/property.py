@@ -105,10 +105,10 @@ class Density:
 
     def predict(self, atoms: Atoms) -> Estimate:
         """Return mass over volume of the cell."""
-        volume = atoms.get_volume()
-        if not volume > 0:
-            return Estimate(None, None, "the cell has no volume")
-        return Estimate(float(atoms.get_masses().sum() / volume) * GRAMS_PER_CM3, 0.0)
+        if atoms.cell.rank < 3:
+            return Estimate(None, None, "there is no cell in three directions")
+        density = float(atoms.get_masses().sum() / atoms.get_volume()) * GRAMS_PER_CM3
+        return Estimate(density, 0.0)
 
 
 def estimate_properties(
