@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
+from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,12 +44,19 @@ def parse_formula(formula: str) -> dict[str, int]:
     return found
 
 
+def reduced_formula(composition: Mapping[str, int]) -> str:
+    """Return the reduced formula with elements in alphabetical order, such as "AuCu3"."""
+    divisor = gcd(*composition.values())
+    parts = ((s, n // divisor) for s, n in sorted(composition.items()))
+    return "".join(s if n == 1 else f"{s}{n}" for s, n in parts)
+
+
 @dataclass(frozen=True)
 class Phase:
     """One reference phase.
 
     Attributes:
-        formula: reduced formula.
+        formula: reduced formula, as `reduced_formula` writes it in our own tables.
         energy: eV per atom, on the hull's scale.
         id: identifier in the structure table.
         relaxed: True when the structure was relaxed by the hull's potential, False for the energy

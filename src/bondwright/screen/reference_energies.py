@@ -30,6 +30,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 from bondwright.errors import InputError, nearest
 from bondwright.screen import chgnet_engine, reference_chunks
+from bondwright.screen.hull import reduced_formula
 from bondwright.screen.potentials import load_potential
 from bondwright.screen.workers import Stop, never, run_chunks
 
@@ -230,7 +231,7 @@ def _static_batch(potential: Asked, batch: list[tuple[Row, Atoms]]) -> list[dict
         {
             "key": row.key,
             "id": row.id,
-            "formula": atoms.symbols.formula.reduce()[0].format("abc"),
+            "formula": reduced_formula(atoms.symbols.formula.count()),
             "atoms": len(atoms),
             "energy_eV_per_atom": energy,
             "feature": feature,

@@ -7,6 +7,7 @@ first, then small cells first. The table can be written from whatever is done.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import pyarrow as pa
 
 from bondwright.errors import InputError
 from bondwright.screen import reference_chunks
-from bondwright.screen.hull import Hull, Phase, parse_formula
+from bondwright.screen.hull import Hull, Phase, parse_formula, reduced_formula
 from bondwright.screen.hull_tables import write_hull
 from bondwright.screen.potentials import EnergyKind, load_potential
 from bondwright.screen.reference_energies import (
@@ -63,6 +64,9 @@ class _Entry:
 def relaxation_order(out: Path, *, margin: float = 0.03, first: Sequence[str] = ()) -> list[str]:
     """Return the keys of the structures worth relaxing, most important first.
 
+    Finding every structure's distance to the static hull takes minutes for a large table, so the
+    answer is kept in `out/order.json` and used again while the static energies are the same.
+
     Args:
         out: folder of the passes.
         margin: distance to the static hull, eV per atom, within which a structure is relaxed.
@@ -75,26 +79,40 @@ def relaxation_order(out: Path, *, margin: float = 0.03, first: Sequence[str] = 
     entries = _static_entries(out)
     if not entries:
         raise InputError(f"{out}: no static energies yet; run the static pass first")
+    question = {"structures": len(entries), "margin": margin, "first": list(first)}
+    kept = out / "order.json"
+    if kept.is_file():
+        answer = json.loads(kept.read_text())
+        if answer["question"] == question:
+            return list(answer["keys"])
+    keys = _find_order(entries, margin, first)
+    part = kept.with_suffix(".part")
+    part.write_text(json.dumps({"question": question, "keys": keys}))
+    part.replace(kept)
+    return keys
+
+
+def _find_order(entries: Sequence[_Entry], margin: float, first: Sequence[str]) -> list[str]:
     lowest = _lowest(entries)
     phases = [Phase(e.formula, e.energy, e.id, relaxed=False) for e in lowest.values()]
     hull = Hull("static", phases, EnergyKind.OWN)
-    elements = {e.key for e in lowest.values() if len(parse_formula(e.formula)) == 1}
+    compositions = {formula: parse_formula(formula) for formula in lowest}
+    elements = {e.key for e in lowest.values() if len(compositions[e.formula]) == 1}
     wanted = [frozenset(system.split("-")) for system in first]
 
+    def near(entry: _Entry) -> bool:
+        distance = hull.energy_above(compositions[entry.formula], entry.energy).e_above_hull
+        return distance is not None and distance <= margin
+
     def rank(entry: _Entry) -> tuple[int, int, str]:
-        symbols = set(parse_formula(entry.formula))
+        symbols = compositions[entry.formula].keys()
         if entry.key in elements:
             return (0, entry.atoms, entry.id)
         hits = [n for n, w in enumerate(wanted) if w <= symbols and len(symbols) <= 3]
         return (1 + min(hits, default=len(wanted)), entry.atoms, entry.id)
 
-    near = [
-        e
-        for e in entries
-        if e.key in elements
-        or _within(hull.energy_above(parse_formula(e.formula), e.energy).e_above_hull, margin)
-    ]
-    return [e.key for e in sorted(near, key=rank)]
+    chosen = [entry for entry in entries if entry.key in elements or near(entry)]
+    return [entry.key for entry in sorted(chosen, key=rank)]
 
 
 def relaxed_pass(
@@ -192,7 +210,13 @@ def write_hull_table(
 def _static_entries(out: Path) -> list[_Entry]:
     table = reference_chunks.load(out / "static", STATIC_SCHEMA, _STATIC_COLUMNS).to_pylist()
     return [
-        _Entry(r["key"], r["id"], r["formula"], r["atoms"], r["energy_eV_per_atom"])
+        _Entry(
+            r["key"],
+            r["id"],
+            reduced_formula(parse_formula(r["formula"])),
+            r["atoms"],
+            r["energy_eV_per_atom"],
+        )
         for r in table
         if r["energy_eV_per_atom"] is not None
     ]
@@ -204,10 +228,6 @@ def _lowest(entries: Sequence[_Entry]) -> dict[str, _Entry]:
         if entry.formula not in lowest or entry.energy < lowest[entry.formula].energy:
             lowest[entry.formula] = entry
     return lowest
-
-
-def _within(distance: float | None, margin: float) -> bool:
-    return distance is not None and distance <= margin
 
 
 def _converged(out: Path) -> dict[str, float]:

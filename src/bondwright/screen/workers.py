@@ -8,9 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
 from multiprocessing import get_context
-from types import FrameType
 from typing import TypeVar
 
 import torch
@@ -23,28 +21,6 @@ Stop = Callable[[], bool]
 def never() -> bool:
     """Say that nobody asked to stop."""
     return False
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[Stop]:
-    """Turn SIGTERM and Ctrl-C into a question that is answered between chunks.
-
-    A second signal has its usual effect. Must be entered in the main thread.
-    """
-    asked = threading.Event()
-    previous = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)}
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        asked.set()
-        signal.signal(number, previous[signal.Signals(number)])
-
-    for number in previous:
-        signal.signal(number, note)
-    try:
-        yield asked.is_set
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def run_chunks(
