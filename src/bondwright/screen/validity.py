@@ -32,17 +32,18 @@ VERSION = "validity/1"
 
 @dataclass(frozen=True)
 class ValiditySettings:
-    """Limits of the strict test, chosen on 46,345 real crystals (docs: `validity_on_real.py`).
+    """Limits of the strict test, chosen on 46,345 real crystals (benchmarks/validity_on_real.py).
 
     Attributes:
-        contact_factor: smallest distance over the sum of covalent radii. 0.7 keeps 99.8 % of
-            real crystals without f elements.
+        contact_factor: smallest distance over the sum of covalent radii. With the next three
+            limits it keeps 99.94 % of the real crystals; all but one of the others lie more than
+            0.1 eV/atom above the hull.
         f_block_contact_factor: the same for pairs with a lanthanide or actinide, whose tabulated
             radii belong to much larger distances than the 1.77 Å of U=O in uranyl (0.68).
         floor_A: smallest distance without hydrogen, Å; the shortest real one is 1.06 Å.
         hydrogen_floor_A: smallest distance to hydrogen, Å; the shortest real one is 0.74 Å.
         smallest_volume_A3: smallest volume per atom, Å³; the smallest real one is 4.45 (FeH3).
-        largest_volume_A3: largest volume per atom, Å³; 0.05 % of the real ones are larger, all
+        largest_volume_A3: largest volume per atom, Å³; 0.06 % of the real ones are larger, all
             of them blown-up cells more than 0.4 eV/atom above the hull.
         volume_tolerance: relative difference allowed between declared and real cell volume; the
             cell decides, and language models are a few per cent off in this product.
@@ -59,7 +60,7 @@ class ValiditySettings:
     floor_A: float = 1.0  # noqa: N815
     hydrogen_floor_A: float = 0.5  # noqa: N815
     smallest_volume_A3: float = 4.0  # noqa: N815
-    largest_volume_A3: float = 200.0  # noqa: N815
+    largest_volume_A3: float = 250.0  # noqa: N815
     volume_tolerance: float = 0.05
     symprecs_A: tuple[float, ...] = (0.1, 0.01)  # noqa: N815
     metric_length_tolerance: float = 0.005
