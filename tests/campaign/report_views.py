@@ -86,7 +86,11 @@ def stability_verdict(above: float, *, relaxed_volume: float = 1.0) -> Verdict:
             "initial_energy_eV_per_atom": -8.90 + above,
             "energies_eV_per_atom": [-8.90 + above - 0.0025 * n for n in range(21)],
             "volume_ratio": relaxed_volume,
-            "hull": {"potential": "chgnet-0.3.0", "limit_eV_per_atom": limit},
+            "hull": {
+                "potential": "chgnet-0.3.0",
+                "limit_eV_per_atom": limit,
+                "potential_error_eV_per_atom": 0.063,
+            },
         },
         "stability/1",
         {"fmax_eV_per_A": 0.05},

@@ -98,6 +98,7 @@ def headline(view: CampaignView) -> str:
 def test_headline_of_a_campaign_with_a_survivor() -> None:
     text = headline(minerals())
     assert text.startswith("1 of 5 candidates survived. It lies 0.021 eV/atom above the hull.")
+    assert "a potential whose mean error is 0.063 eV/atom" in text
     assert "controls rutile and anatase came through" in text
 
 

@@ -10,6 +10,7 @@ from bondwright.campaign.report.formula import formula_of
 from bondwright.campaign.report.standing import (
     EXPECTED_OF_CONTROLS,
     Standing,
+    finite,
     hull_distance,
     nearest,
 )
@@ -41,7 +42,7 @@ def write_headline(view: CampaignView, standings: Mapping[str, Standing]) -> Hea
     survivors = view.survivors
     total = len(candidates)
     notes = [_nearest_note(view, standings)] if candidates and not survivors else []
-    notes += [_open_note(tally), _control_note(view)]
+    notes += [_error_note(view) if survivors else "", _open_note(tally), _control_note(view)]
     return Headline(_sentence(view, tally, total), tuple(n for n in notes if n))
 
 
@@ -115,6 +116,20 @@ def _nearest_note(view: CampaignView, standings: Mapping[str, Standing]) -> str:
     who = "Of those judged so far, the nearest" if waiting else "The nearest"
     lead = _called(best) if alone else f"{who} was {_called(best)}; it"
     return f"{lead} {how}: {message}.{aside}"
+
+
+def _error_note(view: CampaignView) -> str:
+    """Return how far hull distances can be trusted: a survivor below the hull is no discovery."""
+    for c in view.survivors:
+        verdict = c.verdicts.get("stability")
+        hull = verdict.details.get("hull") if verdict else None
+        error = finite(hull.get("potential_error_eV_per_atom")) if isinstance(hull, dict) else None
+        if error:
+            return (
+                f"The energies come from a potential whose mean error is {with_unit(error, HULL)}: "
+                "smaller distances from the hull, on either side, say little."
+            )
+    return ""
 
 
 def _open_note(tally: Counter[str]) -> str:
