@@ -11,10 +11,21 @@ import spglib
 from ase import Atoms
 from ase.build import bulk, graphene, make_supercell
 from ase.spacegroup import crystal
-from pymatgen.core.structure_matcher import StructureMatcher
-from pymatgen.io.ase import AseAtomsAdaptor
+from novelty_crystals import (
+    ANATASE,
+    CRYSTALS,
+    DIAMOND,
+    QUARTZ,
+    QUARTZ_CELL,
+    RUTILE,
+    SALT,
+    items,
+    matcher,
+    ours,
+    reference,
+    tetragonal,
+)
 
-from bondwright.errors import InputError
 from bondwright.screen.novelty import (
     NoveltyItem,
     NoveltySettings,
@@ -22,36 +33,9 @@ from bondwright.screen.novelty import (
     novelty_warnings,
 )
 from bondwright.screen.novelty_cells import reduce_cell
-from bondwright.screen.novelty_match import Tolerances, may_match, same_crystal
-from bondwright.screen.reference import ReferenceIndex, build_index
+from bondwright.screen.novelty_match import may_match
 from bondwright.screen.verdict import Outcome, Verdict
-from bondwright.structure.candidate import Candidate, Origin, Problem
 from bondwright.structure.read import read_candidates
-
-
-def tetragonal(a: float, c: float) -> list[float]:
-    return [a, a, c, 90, 90, 90]
-
-
-# Meagher and Lager 1979 (rutile), Horn et al. 1972 (anatase), Levien et al. 1980 (quartz).
-RUTILE = crystal(
-    ["Ti", "O"], [(0, 0, 0), (0.3051, 0.3051, 0)], spacegroup=136, cellpar=tetragonal(4.593, 2.959)
-)
-ANATASE = crystal(
-    ["Ti", "O"], [(0, 0, 0), (0, 0, 0.208)], spacegroup=141, cellpar=tetragonal(3.785, 9.514)
-)
-QUARTZ_SITES = [(0.4697, 0, 2 / 3), (0.4135, 0.2669, 0.1191 + 2 / 3)]
-QUARTZ_CELL = [4.916, 4.916, 5.4054, 90, 90, 120]
-QUARTZ = crystal(["Si", "O"], QUARTZ_SITES, spacegroup=154, cellpar=QUARTZ_CELL)
-DIAMOND = bulk("C", "diamond", a=3.567)
-SALT = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
-CRYSTALS = {
-    "rutile": RUTILE,
-    "anatase": ANATASE,
-    "quartz": QUARTZ,
-    "diamond": DIAMOND,
-    "salt": SALT,
-}
 
 
 def descriptions(atoms: Atoms) -> dict[str, Atoms]:
@@ -83,28 +67,6 @@ def descriptions(atoms: Atoms) -> dict[str, Atoms]:
         "mirror image": mirrored,
         "other volume": scaled,
     }
-
-
-def items(*structures: Atoms) -> list[NoveltyItem]:
-    return [NoveltyItem(f"s{i}", atoms) for i, atoms in enumerate(structures)]
-
-
-def reference(*structures: Atoms, name: str = "known") -> ReferenceIndex:
-    rows = [
-        Candidate(f"{i}", f"ref-{i}", Origin("t", i), atoms=a) for i, a in enumerate(structures)
-    ]
-    return build_index(rows, name=name)
-
-
-def matcher(first: Atoms, second: Atoms) -> bool:
-    """The judge: StructureMatcher from scratch."""
-    judge = StructureMatcher(ltol=0.2, stol=0.3, angle_tol=5, primitive_cell=True, scale=True)
-    to = AseAtomsAdaptor.get_structure
-    return bool(judge.fit(to(first), to(second)))
-
-
-def ours(first: Atoms, second: Atoms) -> bool:
-    return same_crystal(reduce_cell(first), reduce_cell(second), Tolerances())
 
 
 @pytest.mark.parametrize("name", CRYSTALS)
@@ -310,60 +272,6 @@ def test_fault_32_a_suspicious_run_is_named() -> None:
     assert "no reference" in novelty_warnings(assess_novelty(every, None), None)[0]
     mixed = items(RUTILE, QUARTZ)
     assert novelty_warnings(assess_novelty(mixed, index), index) == []
-
-
-def test_an_index_comes_back_from_its_file(tmp_path: Path) -> None:
-    rows = [
-        Candidate("0", "rutile", Origin("t", 0), atoms=RUTILE),
-        Candidate("1", "lost", Origin("t", 1), problem=Problem("truncated", "cut")),
-        Candidate("2", "quartz", Origin("t", 2), atoms=QUARTZ.repeat(2)),
-    ]
-    index = build_index(rows, name="two crystals")
-    index.save(tmp_path / "two.reference")
-    loaded = ReferenceIndex.load(tmp_path / "two.reference")
-    assert loaded.ids == ["rutile", "quartz"]
-    assert loaded.describe() == index.describe()
-    assert loaded.skipped == {"truncated": 1}
-    assert loaded.space_groups.tolist() == [136, 154]
-    assert len(loaded.cell(1)) == 9  # the supercell is stored as its primitive cell
-    again = assess_novelty(items(RUTILE, QUARTZ), loaded)
-    assert [v.details["matches"] for v in again.values()] == [["rutile"], ["quartz"]]
-    assert list(tmp_path.iterdir()) == [tmp_path / "two.reference"]
-
-
-def test_an_index_of_nothing_is_refused() -> None:
-    rows = [Candidate("0", "lost", Origin("t", 0), problem=Problem("empty", "no text"))]
-    with pytest.raises(InputError, match="no row of empty holds a structure"):
-        build_index(rows, name="empty")
-
-
-def test_fault_31_a_file_that_is_no_whole_reference_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "known.reference"
-    with pytest.raises(InputError, match="no reference at"):
-        ReferenceIndex.load(path)
-    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
-    with pytest.raises(InputError, match="git lfs pull"):
-        ReferenceIndex.load(path)
-    path.write_text("data_TiO2\n")
-    with pytest.raises(InputError, match="not a bondwright reference"):
-        ReferenceIndex.load(path)
-    reference(RUTILE, ANATASE, QUARTZ).save(path)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="reference build"):
-        ReferenceIndex.load(path)
-    with monkeypatch.context() as older:
-        older.setattr("bondwright.screen.reference.FORMAT", "bondwright reference 0")
-        reference(RUTILE).save(path)
-    with pytest.raises(InputError, match="has the format 'bondwright reference 0'"):
-        ReferenceIndex.load(path)
-    other = reference(RUTILE, ANATASE)
-    object.__setattr__(other, "sha256", "0" * 64)
-    other.save(path)
-    with pytest.raises(InputError, match="has not the content"):
-        ReferenceIndex.load(path)
 
 
 @pytest.mark.data
