@@ -30,6 +30,8 @@ from bondwright.campaign.landing import land
 from bondwright.campaign.load import load_summary, load_view
 from bondwright.campaign.store import Store
 from bondwright.errors import BusyError, InputError
+from bondwright.screen.hull_tables import load_hull, write_hull
+from bondwright.screen.potentials import load_potential
 from bondwright.screen.verdict import Outcome
 
 KILLS = 20
@@ -402,25 +404,36 @@ def test_disabled_stage_leaves_the_funnel(light: Path, tmp_path: Path) -> None:
 
 
 def test_failures_of_the_run_are_kept_and_tried_again_when_asked(
-    light: Path, tmp_path: Path
+    undisturbed: Path, tmp_path: Path
 ) -> None:
-    """Fault 58: a time limit that nothing can keep is recorded for each candidate."""
-    folder = copy_of(light, tmp_path, finished=True)
-    other = alloys.LIGHT.replace("[stages.property]", "[stages.property]\nsigmas = 2.0")
-    hasty = other.replace("time_limit_s = 120", "time_limit_s = 1e-9")
-    (folder / "campaign.toml").write_text(hasty)
-    summary = run_campaign(folder)
-    before = {s.name: s for s in load_summary(light)}["property"]
-    after = {s.name: s for s in load_summary(folder)}["property"]
-    assert summary.new["property"] == before.entered + 2
-    assert after.failed == {"timeout": before.entered}
-    failed = [c for c in load_view(folder).candidates if "property" in c.verdicts]
-    assert all(c.verdicts["property"].outcome is Outcome.FAILED for c in failed)
-    assert "limit of 1e-09 s" in failed[0].verdicts["property"].message
-    (folder / "campaign.toml").write_text(other)
-    assert run_campaign(folder).idle
-    assert run_campaign(folder, retry_failed=True).new["property"] == before.entered + 2
-    assert {s.name: s for s in load_summary(folder)}["property"].failed == {}
+    """Fault 58: a check that crashes or raises is recorded for its candidate alone."""
+    folder = copy_of(undisturbed, tmp_path, finished=True)
+    (folder / "model").write_text("weights")
+    (folder / "bad-mood").touch()
+    hull = load_hull(str(folder / "hull.parquet"))
+    header = {"potential": load_potential("moody:Moody", str(folder / "model")).fingerprint}
+    write_hull(folder / "hull.parquet", hull.phases, {**header, "energies": str(hull.energies)})
+    moody = alloys.CONFIG.replace('"emt"', '"moody:Moody"\nmodel = "model"')
+    (folder / "campaign.toml").write_text(moody)
+    run_campaign(folder)
+    before = {s.name: s for s in load_summary(undisturbed)}["stability"]
+    after = {s.name: s for s in load_summary(folder)}["stability"]
+    assert after.failed == {"crashed": 1, "error": 1}
+    assert (after.passed, after.unknown) == (before.passed - 2, before.unknown)
+    messages = [
+        c.verdicts["stability"].message
+        for c in load_view(folder).candidates
+        if "stability" in c.verdicts and c.verdicts["stability"].outcome is Outcome.FAILED
+    ]
+    assert sorted(messages) == [
+        "LookupError: the model lost its way",
+        "the worker ended with exit code 3",
+    ]
+    (folder / "bad-mood").unlink()
+    assert run_campaign(folder).idle  # a failure is not tried again unasked
+    assert run_campaign(folder, retry_failed=True).new["stability"] == 2
+    again = {s.name: s for s in load_summary(folder)}["stability"]
+    assert (again.passed, again.failed) == (before.passed, {})
 
 
 def test_missing_hull_is_one_line_before_any_work(undisturbed: Path, tmp_path: Path) -> None:

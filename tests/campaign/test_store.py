@@ -14,7 +14,7 @@ import ase
 import pytest
 from ase.build import bulk
 
-from bondwright.campaign import store as store_module
+from bondwright.campaign import database as database_module
 from bondwright.campaign.codec import (
     Record,
     candidate_from_json,
@@ -278,6 +278,34 @@ def test_really_full_disk(tmp_path: Path) -> None:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk")
+def test_looking_at_a_read_only_disk(tmp_path: Path) -> None:
+    """Fault 59: what is finished can be looked at there; driving is refused in one line."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting is not allowed here")
+    try:
+        store = Store.open(disk / "campaign.sqlite")
+        with store.transaction():
+            store.set_meta("a", 1)
+        store.close()
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        reader = Store.open_read_only(disk / "campaign.sqlite")
+        assert reader.meta("a") == 1
+        reader.close()
+        with pytest.raises(InputError, match="cannot be opened or written"):
+            Store.open(disk / "campaign.sqlite")
+        with (
+            pytest.raises(InputError, match="cannot be written"),
+            CampaignFolder(disk).driver_lock(),
+        ):
+            pass
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
 def test_half_written_results_are_ignored(tmp_path: Path) -> None:
     """Faults 47, 59."""
     whole = land(tmp_path, "validity", "whole", [a_record("whole")])
@@ -324,14 +352,14 @@ def test_no_write_ahead_log_on_a_network_file_system(
 ) -> None:
     """Fault 61. Only the answer of the system is replaced: there is no such disk at hand."""
     assert (kind in NETWORK_FILE_SYSTEMS) == (journal == "delete")
-    monkeypatch.setattr(store_module, "file_system_type", lambda _: kind)
+    monkeypatch.setattr(database_module, "file_system_type", lambda _: kind)
     store = Store.open(tmp_path / "campaign.sqlite")
     assert store._database.execute("PRAGMA journal_mode").fetchone()[0] == journal
     with store.transaction():
         store.set_meta("a", 1)
     store.close()
     # A database made on a local disk and then moved is changed, too.
-    monkeypatch.setattr(store_module, "file_system_type", lambda _: "nfs")
+    monkeypatch.setattr(database_module, "file_system_type", lambda _: "nfs")
     moved = Store.open(tmp_path / "campaign.sqlite")
     assert moved._database.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
     assert moved.meta("a") == 1

@@ -83,6 +83,15 @@ def check_version(
     return version
 
 
+def is_current(database: sqlite3.Connection, path: Path) -> bool:
+    """Return whether a database has the layout of this version.
+
+    Raises:
+        InputError: it was written by a newer bondwright.
+    """
+    return check_version(database, path) == len(MIGRATIONS)
+
+
 def migrate(
     database: sqlite3.Connection,
     path: Path,

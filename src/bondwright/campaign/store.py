@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from shutil import disk_usage
 from typing import Any
 
 from bondwright.campaign.codec import (
@@ -24,13 +23,10 @@ from bondwright.campaign.codec import (
     content_of,
     digest,
 )
-from bondwright.campaign.folder import NETWORK_FILE_SYSTEMS, file_system_type
-from bondwright.campaign.migrations import check_version, migrate
-from bondwright.errors import InputError
+from bondwright.campaign.database import open_for_reading, open_for_writing, transaction
 from bondwright.screen.verdict import Outcome, Verdict
 from bondwright.structure.candidate import Candidate
 
-_LITTLE_SPACE = 2**20  # bytes
 _VERDICT_COLUMNS = [
     "stage",
     "outcome",
@@ -91,21 +87,11 @@ class Store:
     def open(cls, path: Path) -> Store:
         """Open the database for the one writer; make it or bring it up to date where needed.
 
-        On a network file system SQLite's write-ahead log would corrupt the database, so the
-        slower rollback journal is used there.
-
         Raises:
             InputError: the folder is not writable, the disk is full, or the file is damaged or
                 written by a newer bondwright.
         """
-        network = file_system_type(path.parent) in NETWORK_FILE_SYSTEMS
-        with _explained(path):
-            database = sqlite3.connect(path, isolation_level=None, timeout=60)
-            database.execute(f"PRAGMA journal_mode = {'DELETE' if network else 'WAL'}")
-            database.execute("PRAGMA synchronous = FULL")  # a commit survives a power cut
-            database.execute("PRAGMA foreign_keys = ON")
-            migrate(database, path)
-        return cls(database, path)
+        return cls(open_for_writing(path), path)
 
     @classmethod
     def open_read_only(cls, path: Path) -> Store:
@@ -114,44 +100,19 @@ class Store:
         Raises:
             InputError: there is none, it is damaged, or its layout is not this version's.
         """
-        if not path.is_file():
-            raise InputError(
-                f"{path.parent}: nothing has run here yet; start with `bondwright run`."
-            )
-        with _explained(path):
-            # On a read-only disk SQLite cannot keep its shared memory; without a log beside the
-            # file there is no writer either, and the file can be taken as it stands.
-            fixed = "" if path.with_name(path.name + "-wal").exists() else "&immutable=1"
-            try:
-                database = _read_only(path, "")
-            except sqlite3.OperationalError:
-                database = _read_only(path, fixed)
-            if check_version(database, path) == 0:
-                raise InputError(
-                    f"{path}: has an old layout; `bondwright run` brings it up to date."
-                )
-        return cls(database, path)
+        return cls(open_for_reading(path), path)
 
     def close(self) -> None:
         """Close the connection."""
         self._database.close()
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """All that happens inside is stored, or none of it.
 
         Raises:
             InputError: the disk is full or the file cannot be written.
         """
-        with _explained(self.path):
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
+        return transaction(self._database, self.path)
 
     # --- facts about the campaign -------------------------------------------------------------
 
@@ -385,45 +346,6 @@ class Store:
             data["settings"] = json.loads(data["settings"])
             found[candidate] = Verdict.from_json(data)
         return found
-
-
-def _read_only(path: Path, extra: str) -> sqlite3.Connection:
-    uri = f"{path.resolve().as_uri()}?mode=ro{extra}"
-    database = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=60)
-    try:
-        database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error:
-        database.close()
-        raise
-    return database
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn what SQLite says of the disk or the file into one line that can be acted on."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        text = str(error)
-        # Where the log's shared memory cannot grow, SQLite speaks of an I/O error.
-        if "full" in text or ("disk I/O" in text and disk_usage(path.parent).free < _LITTLE_SPACE):
-            raise InputError(
-                f"{path.parent}: the disk is full or the quota is used up; nothing finished is "
-                "lost. Free some space and run the same command again."
-            ) from error
-        if "readonly" in text or "unable to open" in text or "disk I/O" in text:
-            raise InputError(
-                f"{path}: cannot be opened or written ({text}); check the folder's permissions "
-                "and disk."
-            ) from error
-        raise
-    except sqlite3.DatabaseError as error:
-        if "malformed" in str(error) or "not a database" in str(error):
-            raise InputError(
-                f"{path}: is damaged or not a campaign database ({error}); restore a copy, or move "
-                "it away to start afresh."
-            ) from error
-        raise
 
 
 def _storable(text: str) -> str:
