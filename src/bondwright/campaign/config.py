@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bondwright.campaign.known import structures_table
 from bondwright.campaign.stages import GROUP_STAGES, STAGES, default_settings, settings_class
 from bondwright.campaign.tables import existing_file, from_table, refuse_unknown
 from bondwright.errors import InputError
@@ -97,11 +98,14 @@ class StageSetting:
         enabled: whether the stage is part of the funnel.
         settings: the settings dataclass of the stage's check.
         reference: index file of known structures for the novelty stages; None for none.
+        known: table of known structures, from which those of the campaign's formulas are indexed
+            when `reference = "auto"` finds no index; None otherwise.
     """
 
     enabled: bool
     settings: Any
     reference: Path | None = None
+    known: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -240,7 +244,7 @@ def _stages(tables: dict[str, Any], where: str, folder: Path) -> dict[str, Stage
     }
     if not stages["stability"].enabled:  # nothing was relaxed
         asked = stages["novelty-relaxed"]
-        stages["novelty-relaxed"] = StageSetting(False, asked.settings, asked.reference)
+        stages["novelty-relaxed"] = replace(asked, enabled=False)
     return stages
 
 
@@ -261,10 +265,12 @@ def _stage(name: str, table: dict[str, Any], where: str, folder: Path) -> StageS
     # A hull may be a file or a name; so that other layers need not know the folder:
     places = {key: getattr(settings, key) for key in _PLACES if hasattr(settings, key)}
     settings = replace(settings, **{k: _place_or_name(v, folder) for k, v in places.items()})
-    reference = None
+    reference, known = None, None
     if name in GROUP_STAGES:
-        reference = _reference(own.get("reference", "auto"), folder, f"{where}: reference")
-    return StageSetting(enabled, settings, reference)
+        said = own.get("reference", "auto")
+        reference = _reference(said, folder, f"{where}: reference")
+        known = structures_table() if said == "auto" and reference is None else None
+    return StageSetting(enabled, settings, reference, known)
 
 
 def _reference(said: Any, folder: Path, where: str) -> Path | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bondwright.campaign.config import CampaignConfig, load_config
 from bondwright.campaign.folder import NETWORK_FILE_SYSTEMS, CampaignFolder, file_system_type
+from bondwright.campaign.known import formulas_of, index_of_formulas
 from bondwright.campaign.landing import landed
 from bondwright.campaign.plan import Plan, apply_pointers, plan_stage
 from bondwright.campaign.provenance import config_json, host_facts, private_command, versions
@@ -125,6 +126,7 @@ class _Driver:
         try:
             self._recover()
             self._read()
+            self._find_known(number)
             self._screen()
             outcome = "interrupted" if self.summary.interrupted else "finished"
         except Stopped:
@@ -164,6 +166,22 @@ class _Driver:
             ),
             self.stopping.is_set,
         )
+
+    def _find_known(self, number: int) -> None:
+        """Index the known structures of this campaign's formulas, where no index was given."""
+        stages = self.config.stages
+        tables = {s: found.known for s, found in stages.items() if found.enabled and found.known}
+        if not tables:
+            return
+        formulas = formulas_of(c.atoms for c in self.store.candidates() if c.atoms is not None)
+        for stage, table in tables.items():
+            index = index_of_formulas(table, formulas, self.folder.root)
+            stages = {**stages, stage: replace(stages[stage], reference=index)}
+        self.config = replace(self.config, stages=stages)
+        config = config_json(self.config)
+        with self.store.transaction():
+            self.store.set_settings(number, config)
+            self.store.set_meta("config", config)
 
     def _screen(self) -> None:
         funnel = self.config.funnel

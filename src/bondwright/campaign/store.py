@@ -134,6 +134,12 @@ class Store:
         )
         return int(cursor.lastrowid or 0)
 
+    def set_settings(self, number: int, settings: Any) -> None:
+        """Replace the settings noted for a run."""
+        self._database.execute(
+            "UPDATE invocations SET settings = ? WHERE id = ?", (canonical(settings), number)
+        )
+
     def end_invocation(self, number: int, outcome: str) -> None:
         """Note how a run ended."""
         self._database.execute(
