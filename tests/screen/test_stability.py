@@ -20,6 +20,7 @@ from bondwright.screen.stability import StabilitySettings, relax_and_place
 from bondwright.screen.verdict import Outcome, Verdict
 
 CHGNET_ERROR = 0.063  # eV/atom, Matbench Discovery
+# Both minerals are in the hull themselves; CHGNet puts rutile 20 meV/atom above anatase (PBE: 15).
 
 
 def rutile(a: float = 4.594, c: float = 2.959, u: float = 0.305) -> Atoms:
@@ -54,7 +55,7 @@ def test_minerals_lie_within_the_potentials_error_of_the_hull(mineral: object) -
     verdict = result.verdict
     assert verdict.outcome is Outcome.PASSED
     assert verdict.value is not None
-    assert abs(verdict.value) < CHGNET_ERROR
+    assert abs(verdict.value) < CHGNET_ERROR / 2
     assert verdict.details["converged"] is True
     assert result.atoms is not None
     assert len(result.atoms) == len(mineral())  # type: ignore[operator]
@@ -69,7 +70,7 @@ def test_the_real_polymorphs_lie_within_the_potentials_error_of_the_hull(data_di
         verdict = relax_and_place(read_with_ase(path)).verdict
         assert verdict.outcome is Outcome.PASSED
         assert verdict.value is not None
-        assert abs(verdict.value) < CHGNET_ERROR
+        assert abs(verdict.value) < CHGNET_ERROR / 2
 
 
 def test_the_verdict_names_potential_reference_correction_and_threshold() -> None:
