@@ -175,7 +175,7 @@ def faulty() -> Iterator[Row]:
             baddeleyite.cell, baddeleyite.sites, baddeleyite.hall, symbol="I4_1/amd", number=141
         ),
         "cubic-with-unequal-axes": variant(fluorite, cell=(4.87, 5.60, 4.40, 90, 90, 90)),
-        "far-too-loose": variant(rutile, cell=(13.0, 13.0, 8.4, 90, 90, 90)),
+        "far-too-loose": variant(rutile, cell=(23.0, 23.0, 14.8, 90, 90, 90)),
         "far-too-dense": variant(rutile, cell=(3.4, 3.4, 2.2, 90, 90, 90)),
         "odd-two-blocks": good + write_crystal(anatase),
         "odd-spelling-and-uncertainty": _without_operations(good)
