@@ -106,15 +106,25 @@ class _GuardedCell(FrechetCellFilter):  # type: ignore[misc]
     """A cell filter that looks at each new cell before the potential sees it.
 
     A collapsing cell holds ever more neighbours: evaluating it could take minutes and gigabytes.
+    An optimizer asks for the same forces three times a step; the matrix logarithms behind them
+    would be a fifth of the work, so they are kept until the next move.
     """
 
     def __init__(self, atoms: Atoms, settings: RelaxSettings) -> None:
         super().__init__(atoms)
         self._settings = settings
         self._volume = atoms.get_volume()
+        self._forces: NDArray[np.float64] | None = None
+
+    def get_forces(self, **kwargs: Any) -> NDArray[np.float64]:
+        """Return the forces on atoms and cell, eV/Å."""
+        if self._forces is None:
+            self._forces = super().get_forces(**kwargs)
+        return self._forces.copy()
 
     def set_positions(self, new: NDArray[np.float64], **kwargs: Any) -> None:
         """Move atoms and cell; raise `_GiveUpError` where they ran away."""
+        self._forces = None
         super().set_positions(new, **kwargs)
         _check_geometry(self.atoms, self._volume, self._settings)
 
