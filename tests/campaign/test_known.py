@@ -48,3 +48,27 @@ def test_formulas_that_nobody_knows_are_novel(data_dir: Path, tmp_path: Path) ->
     assert verdict.details["novel_composition"] is True
     stamp = path.stat().st_mtime_ns
     assert index_of_formulas(table, formulas_of([odd]), tmp_path).stat().st_mtime_ns == stamp
+
+
+def test_a_candidate_that_is_a_control_is_known(tmp_path: Path) -> None:
+    """Controls are known crystals, with or without a reference; a control is asked alone."""
+    from bondwright.campaign.driver import run_campaign
+    from bondwright.campaign.load import load_view
+    from bondwright.structure.write import cif_text
+
+    (tmp_path / "copper.cif").write_text(cif_text(COPPER))
+    (tmp_path / "same.cif").write_text(cif_text(COPPER.repeat((2, 1, 1))))
+    (tmp_path / "silicon.cif").write_text(cif_text(SILICON))
+    (tmp_path / "campaign.toml").write_text(
+        'name = "known"\n[[input]]\nfiles = ["same.cif", "silicon.cif"]\n'
+        '[[input]]\nfiles = ["copper.cif"]\ncontrol = true\n'
+        '[stages.novelty]\nreference = "none"\n'
+        "[stages.stability]\nenabled = false\n[stages.property]\nenabled = false\n"
+    )
+    summary = run_campaign(tmp_path, workers=1)
+    assert any("against the controls only" in text for text in summary.warnings)
+    found = {c.candidate.name: c.verdicts["novelty"] for c in load_view(tmp_path).candidates}
+    assert found["same"].reason == "known"
+    assert found["same"].details["matches"] == ["copper"]
+    assert found["silicon"].outcome == "passed"
+    assert found["copper"].details["matches"] == []

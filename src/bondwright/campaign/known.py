@@ -10,12 +10,11 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from ase import Atoms
 
 from bondwright.screen.hull import parse_formula, reduced_formula
-from bondwright.screen.reference import ReferenceIndex, build_index
+from bondwright.screen.reference import build_index, empty_index
 from bondwright.structure.datasets import data_folder, file_sha256
 from bondwright.structure.identity import composition
 from bondwright.structure.read import read_candidates
@@ -57,7 +56,7 @@ def index_of_formulas(table: Path, formulas: set[str], folder: Path) -> Path:
     chosen = frame[[_spelling(text) in formulas for text in frame[_FORMULA_COLUMN]]]
     name = f"{table.name}: {len(chosen):,} of {len(frame):,} have a formula of this campaign"
     if chosen.empty:
-        _empty_index(name).save(target)
+        empty_index(name).save(target)
         return target
     rows = folder / f"{target.stem}.csv"
     try:
@@ -73,17 +72,3 @@ def _spelling(formula: str) -> str:
         return reduced_formula(parse_formula(formula))
     except ValueError:
         return ""
-
-
-def _empty_index(name: str) -> ReferenceIndex:
-    """Return an index without structures: every composition is novel against it."""
-    return ReferenceIndex(
-        name=name,
-        ids=[],
-        formulas=[],
-        space_groups=np.zeros(0, dtype=np.int16),
-        starts=np.zeros(1, dtype=np.int64),
-        numbers=np.zeros(0, dtype=np.uint8),
-        fractional=np.zeros((0, 3), dtype=np.float32),
-        matrices=np.zeros((0, 3, 3), dtype=np.float64),
-    )

@@ -23,12 +23,14 @@ class Group:
         name: digest of everything the results depend on.
         members: candidate -> content key of its result, in the order of the campaign.
         energies: candidate -> energy in eV/atom, where known.
+        known: controls that count as known crystals for this set; empty for a control itself.
         controls: True for a set of controls.
     """
 
     name: str
     members: dict[str, str]
     energies: dict[str, float | None]
+    known: tuple[str, ...]
     controls: bool
 
 
@@ -107,25 +109,27 @@ def _groups(
 ) -> list[Group]:
     """Return the candidates as one set and each control as its own.
 
-    A control must not make a candidate its duplicate, nor depend on which candidates there are.
+    The controls are known crystals, so a candidate that is one of them is not novel. A control is
+    asked alone: whether it is in the reference must not depend on the candidates.
     """
     energies = {
         key: verdict.details.get("energy_eV_per_atom")
         for key, verdict in (store.verdicts("stability").items() if moved else ())
     }
-    sets = [[c for c in entering if not c.control], *([c] for c in entering if c.control)]
+    controls = [c for c in entering if c.control]
+    sets = [([c for c in entering if not c.control], controls), *(([c], []) for c in controls)]
     groups = []
-    for members in sets:
+    for members, known in sets:
         if not members:
             continue
-        name = digest(
-            [check, [[c.key, moved.get(c.key, c.structure), energies.get(c.key)] for c in members]]
-        )
+        seen = [[c.key, moved.get(c.key, c.structure), energies.get(c.key)] for c in members]
+        name = digest([check, seen, [moved.get(c.key, c.structure) for c in known]])
         groups.append(
             Group(
                 name,
                 {c.key: digest([name, c.key]) for c in members},
                 {c.key: energies.get(c.key) for c in members},
+                tuple(c.key for c in known),
                 members[0].control,
             )
         )

@@ -132,6 +132,7 @@ class GroupTask:
         settings: the stage's settings dataclass.
         items: the set, in the order of the campaign.
         reference: index of known structures; None for none.
+        known: name and atoms (JSON values) of further known structures: the controls.
         processes: processes that the check may use.
         controls: True for a set of controls.
     """
@@ -142,6 +143,7 @@ class GroupTask:
     settings: Any
     items: tuple[GroupItem, ...]
     reference: Path | None
+    known: tuple[tuple[str, dict[str, Any]], ...]
     processes: int
     controls: bool
 
@@ -187,10 +189,13 @@ def run_group(task: GroupTask) -> GroupOutcome:
         InputError: as `run_check`.
     """
     from bondwright.screen.novelty import NoveltyItem, assess_novelty, novelty_warnings
-    from bondwright.screen.reference import ReferenceIndex
+    from bondwright.screen.reference import ReferenceIndex, extend_index
 
     items = [NoveltyItem(i.key, atoms_from_json(i.atoms), i.energy) for i in task.items]
     reference = None if task.reference is None else ReferenceIndex.load(task.reference)
+    if task.known:
+        controls = [(name, atoms_from_json(atoms)) for name, atoms in task.known]
+        reference = extend_index(reference, controls, what="controls")
     verdicts = assess_novelty(
         items, reference, task.settings, stage=task.stage, processes=task.processes
     )
@@ -209,7 +214,10 @@ def run_group(task: GroupTask) -> GroupOutcome:
         for i in task.items
     ]
     land(task.results, task.stage, task.name, records)
-    return GroupOutcome(records, novelty_warnings(verdicts, reference))
+    warnings = novelty_warnings(verdicts, reference)
+    if task.reference is None and task.known:
+        warnings.append("no reference was given: novelty was asked against the controls only.")
+    return GroupOutcome(records, warnings)
 
 
 def _check_validity(task: CheckTask) -> tuple[Verdict, Atoms | None]:

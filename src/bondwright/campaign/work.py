@@ -72,6 +72,9 @@ def make_tasks(
             GroupItem(c, key, _structure(store, plan.stage, c), group.energies[c])
             for c, key in group.members.items()
         )
+        known = tuple(
+            (store.candidate_data(c)["name"], _structure(store, plan.stage, c)) for c in group.known
+        )
         processes = run.worker_count if len(items) > 1 else 1
         # The other workers have nothing to do meanwhile: the set may use their share.
         resources = Resources(
@@ -85,6 +88,7 @@ def make_tasks(
                 setting.settings,
                 items,
                 setting.reference,
+                known,
                 processes,
                 group.controls,
             ),

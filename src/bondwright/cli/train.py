@@ -58,7 +58,6 @@ def band_gap(
     if json:
         say_json(card)
         return
-    for name, value in card.items():
-        if not isinstance(value, list | dict):
-            say(f"{name}: {value}")
+    for name, errors in card["test"].items():
+        say(f"{name}: MAE {errors['mae_eV']:.3f} eV, RMSE {errors['rmse_eV']:.3f} eV on test")
     say(f"Model and card: {out}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -203,16 +203,63 @@ def build_index(
             progress(done)
     if not cells:
         raise InputError(f"no row of {name} holds a structure; nothing to refer to.")
+    return _index(name, ids, groups, cells, dict(skipped))
+
+
+def empty_index(name: str) -> ReferenceIndex:
+    """Return an index without structures: every composition is novel against it."""
+    return _index(name, [], [], [], {})
+
+
+def extend_index(
+    index: ReferenceIndex | None, structures: Sequence[tuple[str, Atoms]], *, what: str
+) -> ReferenceIndex:
+    """Return an index with further known structures; those that cannot be reduced are left out.
+
+    Args:
+        index: the index so far; None to begin one.
+        structures: (id, periodic cell) of each.
+        what: what they are, for the name of the result ("controls").
+    """
+    reduced = _reduce_rows([(key, atoms, "") for key, atoms in structures])
+    usable = [(key, group, cell) for key, group, cell, _ in reduced if cell is not None]
+    added = _index(
+        f"{len(usable)} {what}" if index is None else f"{index.name}, and {len(usable)} {what}",
+        [key for key, _, _ in usable],
+        [group for _, group, _ in usable],
+        [cell for _, _, cell in usable],
+        {},
+    )
+    if index is None:
+        return added
+    return ReferenceIndex(
+        name=added.name,
+        ids=index.ids + added.ids,
+        formulas=index.formulas + added.formulas,
+        space_groups=np.concatenate([index.space_groups, added.space_groups]),
+        starts=np.concatenate([index.starts, index.starts[-1] + added.starts[1:]]),
+        numbers=np.concatenate([index.numbers, added.numbers]),
+        fractional=np.concatenate([index.fractional, added.fractional]),
+        matrices=np.concatenate([index.matrices, added.matrices]),
+        skipped=index.skipped,
+    )
+
+
+def _index(
+    name: str, ids: list[str], groups: list[int], cells: list[ReducedCell], skipped: dict[str, int]
+) -> ReferenceIndex:
     return ReferenceIndex(
         name=name,
         ids=ids,
         formulas=[cell.formula for cell in cells],
         space_groups=np.array(groups, dtype=np.int16),
         starts=np.cumsum([0, *(len(cell) for cell in cells)], dtype=np.int64),
-        numbers=np.concatenate([cell.numbers for cell in cells]),
-        fractional=np.concatenate([cell.fractional for cell in cells]).astype(np.float32),
-        matrices=np.array([cell.matrix for cell in cells]),
-        skipped=dict(skipped),
+        numbers=np.concatenate([np.zeros(0, np.uint8), *(cell.numbers for cell in cells)]),
+        fractional=np.concatenate(
+            [np.zeros((0, 3)), *(cell.fractional for cell in cells)], dtype=np.float32
+        ),
+        matrices=np.array([cell.matrix for cell in cells], dtype=np.float64).reshape(-1, 3, 3),
+        skipped=skipped,
     )
 
 
