@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from bondwright.campaign.codec import Record
 from bondwright.errors import InputError
@@ -26,9 +27,18 @@ def land(folder: Path, stage: str, name: str, records: list[Record]) -> Path:
         InputError: the disk is full, over quota or not writable.
         ValueError: a number in a record is not finite.
     """
-    text = json.dumps([r.to_json() for r in records], allow_nan=False)
-    path = folder / stage / f"{name}.json"
-    part = path.with_name(f"{name}.{os.getpid()}{_PART}")
+    return keep(folder / stage / f"{name}.json", [r.to_json() for r in records])
+
+
+def keep(path: Path, data: Any) -> Path:
+    """Write JSON values to a file, whole or not at all.
+
+    Raises:
+        InputError: the disk is full, over quota or not writable.
+        ValueError: a number is not finite.
+    """
+    text = json.dumps(data, allow_nan=False)
+    part = path.with_name(f"{path.stem}.{os.getpid()}{_PART}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import json
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from importlib.resources import files
@@ -16,8 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from bondwright.campaign.codec import Record, candidate_from_json
-from bondwright.campaign.landing import land
+from bondwright.campaign.codec import Record, candidate_from_json, digest
+from bondwright.campaign.landing import keep, land
 from bondwright.errors import InputError
 from bondwright.run import current_usage
 from bondwright.structure.records import atoms_from_json, atoms_to_json
@@ -45,6 +46,7 @@ _POTENTIAL_PACKAGES = {
     "mattersim": "mattersim",
 }
 READ_VERSION = "read/1"
+RELAXATIONS = "relaxations"  # folder of relaxations, by what they depend on
 GROUP_STAGES = frozenset({"novelty", "novelty-relaxed"})
 
 
@@ -227,9 +229,18 @@ def _check_validity(task: CheckTask) -> tuple[Verdict, Atoms | None]:
 
 
 def _check_stability(task: CheckTask) -> tuple[Verdict, Atoms | None]:
-    from bondwright.screen.stability import relax_and_place
+    from bondwright.screen.relax import Relaxation
+    from bondwright.screen.stability import place_on_hull, relax_candidate, relaxation_identity
 
-    result = relax_and_place(atoms_from_json(task.subject), task.settings)
+    # Another threshold or hull asks for another verdict, not for another relaxation.
+    name = digest([relaxation_identity(task.settings), task.subject])
+    kept = task.results.parent / RELAXATIONS / f"{name}.json"
+    try:
+        relaxation = Relaxation.from_json(json.loads(kept.read_bytes()))
+    except (OSError, ValueError, TypeError, KeyError):  # not there, or torn by a power cut
+        relaxation = relax_candidate(atoms_from_json(task.subject), task.settings)
+        keep(kept, relaxation.to_json())
+    result = place_on_hull(relaxation, task.settings)
     return result.verdict, result.atoms
 
 

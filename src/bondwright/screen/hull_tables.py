@@ -36,7 +36,7 @@ SCHEMA = pa.schema(
     ]
 )
 _HEADER = b"bondwright-hull"
-_MEND = "make one with `bondwright reference build --energies`"
+_MEND = "make one with `bondwright reference energies`"
 _SHIPPED = {"chgnet": "hull-chgnet-0.3.0.parquet"}
 _DFT_COLUMNS = ("material_id", "formula", "formation_energy_per_atom")
 
@@ -48,7 +48,7 @@ def load_hull(name: str) -> Hull:
     Args:
         name: "chgnet" (the table that comes with the package), "dft" (Materials Project formation
             energies below BONDWRIGHT_DATA), or the path of a table that `bondwright reference
-            build --energies` made.
+            energies` made.
 
     Raises:
         InputError: the table is missing, is not what it should be, or is a Git LFS pointer.

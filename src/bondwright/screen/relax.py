@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from bondwright.errors import InputError
 from bondwright.structure.neighbours import shortest_contact
+from bondwright.structure.records import atoms_from_json, atoms_to_json
 
 
 class RelaxStatus(StrEnum):
@@ -92,6 +93,17 @@ class Relaxation:
     max_stress_GPa: float | None = None
     volume_ratio: float = 1.0
     energies_eV_per_atom: list[float] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the relaxation as JSON values."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {**values, "status": str(self.status), "atoms": atoms_to_json(self.atoms)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Relaxation:
+        """Rebuild a relaxation from what `to_json` returned."""
+        status, atoms = RelaxStatus(data["status"]), atoms_from_json(data["atoms"])
+        return cls(**{**data, "status": status, "atoms": atoms})
 
 
 class _GiveUpError(Exception):

@@ -69,47 +69,73 @@ def relax_and_place(atoms: Atoms, settings: StabilitySettings | None = None) -> 
         InputError: the potential or the hull cannot be had, or they do not belong together.
     """
     settings = settings or StabilitySettings()
+    return place_on_hull(relax_candidate(atoms, settings), settings)
+
+
+def relaxation_identity(settings: StabilitySettings) -> dict[str, Any]:
+    """Return what a relaxation depends on besides the structure; thresholds and hull do not."""
+    return {
+        "potential": load_potential(settings.potential, settings.model or None).fingerprint,
+        **asdict(_relax_settings(settings)),
+    }
+
+
+def relax_candidate(atoms: Atoms, settings: StabilitySettings) -> Relaxation:
+    """Relax cell and positions: the expensive half of `relax_and_place`.
+
+    Raises:
+        InputError: the potential or the hull cannot be had, or they do not belong together.
+    """
+    potential = load_potential(settings.potential, settings.model or None)
+    check_pair(potential, load_hull(settings.hull))
+    return relax(atoms, potential.calculator, _relax_settings(settings), exact=potential.exact)
+
+
+def place_on_hull(relaxation: Relaxation, settings: StabilitySettings) -> StageResult:
+    """Compare the energy of a relaxed structure with the hull: the cheap half.
+
+    Raises:
+        InputError: as `relax_and_place`.
+    """
     potential = load_potential(settings.potential, settings.model or None)
     hull = load_hull(settings.hull)
     correction = check_pair(potential, hull)
-    relaxation = relax(
-        atoms,
-        potential.calculator,
-        RelaxSettings(
-            fmax_eV_per_A=settings.fmax_eV_per_A,
-            max_steps=settings.max_steps,
-            min_volume_ratio=settings.min_volume_ratio,
-            max_volume_ratio=settings.max_volume_ratio,
-        ),
-        exact=potential.exact,
-    )
-    place, shift = None, 0.0
+    found, shift = None, 0.0
     if relaxation.energy_eV_per_atom is not None:
         if correction == "mp2020":
             shift = mp2020_correction(relaxation.atoms)
         composition = Counter(relaxation.atoms.get_chemical_symbols())
-        place = hull.energy_above(composition, relaxation.energy_eV_per_atom + shift)
+        found = hull.energy_above(composition, relaxation.energy_eV_per_atom + shift)
     limit = settings.threshold_eV_per_atom
     if settings.add_potential_error:
         limit += potential.error_eV_per_atom or 0.0
-    outcome, reason, message = _judge(relaxation, place, limit)
+    outcome, reason, message = _judge(relaxation, found, limit)
     verdict = Verdict(
         stage=STAGE,
         outcome=outcome,
         reason=reason,
         message=message,
-        value=place.e_above_hull if place else None,
+        value=found.e_above_hull if found else None,
         unit="eV/atom",
         details={
             **_relaxation_details(relaxation, shift),
-            "e_above_hull_eV_per_atom": place.e_above_hull if place else None,
-            "hull": _hull_details(potential, hull, correction, settings, limit, place),
+            "e_above_hull_eV_per_atom": found.e_above_hull if found else None,
+            "hull": _hull_details(potential, hull, correction, settings, limit, found),
         },
         version=VERSION,
         settings=asdict(settings),
     )
     evaluated = relaxation.energy_eV_per_atom is not None
     return StageResult(verdict, relaxation.atoms if evaluated else None)
+
+
+def _relax_settings(settings: StabilitySettings) -> RelaxSettings:
+    return RelaxSettings(
+        fmax_eV_per_A=settings.fmax_eV_per_A,
+        max_steps=settings.max_steps,
+        min_volume_ratio=settings.min_volume_ratio,
+        max_volume_ratio=settings.max_volume_ratio,
+    )
 
 
 def check_pair(potential: Potential, hull: Hull) -> str:
@@ -122,7 +148,7 @@ def check_pair(potential: Potential, hull: Hull) -> str:
         raise InputError(
             f"hull {hull.name!r} holds energies of {hull.potential!r}, the potential is "
             f"{potential.fingerprint!r}: use the hull of that potential (`bondwright reference "
-            "build --energies`), or hull = 'dft'"
+            "energies`), or hull = 'dft'"
         )
     try:
         return correction_between(potential.energies, hull.energies)
