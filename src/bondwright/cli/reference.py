@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -83,6 +83,14 @@ def energies(
     elements: Annotated[
         Path | None, typer.Option(help="JSON file of elemental reference entries to add.")
     ] = None,
+    common: Annotated[
+        bool,
+        typer.Option(help="Add some 300 well-known crystals from the literature."),
+    ] = True,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(help="Whose structures these are, for the table's header. Repeatable."),
+    ] = None,
     relax_within: Annotated[
         float,
         typer.Option(min=0.0, help="Relax what lies within this of the hull, eV/atom; 0: nothing."),
@@ -98,6 +106,7 @@ def energies(
     Can be stopped (Ctrl-C, SIGTERM) and repeated: finished results are kept in the work folder,
     and the table is written from whatever is there.
     """
+    from bondwright.screen.common_crystals import common_rows
     from bondwright.screen.potentials import load_potential
     from bondwright.screen.reference_energies import (
         Progress,
@@ -106,21 +115,26 @@ def energies(
         static_pass,
     )
     from bondwright.screen.reference_relaxed import relaxation_order, relaxed_pass, write_hull_table
+    from bondwright.structure.datasets import file_sha256
 
     asked = (potential, None if model is None else str(model))
     load_potential(*asked)  # says at once when it cannot be had
     rows = read_rows(table)
+    files = [table]
     if elements is not None:
         rows = [*read_element_rows(elements), *rows]
+        files.append(elements)
+    if common:
+        rows = [*common_rows(), *rows]
     processes = workers or _cores()
-    with _stop_signals() as stopping:
+    with stop_on_signal() as stopped:
         with progress_bar("static energies", "structures") as update:
 
             def tell(now: Progress) -> None:
                 update(now.done, now.total)
 
-            static_pass(rows, work, asked, processes=processes, stop=stopping.is_set, progress=tell)
-        if relax_within > 0 and not stopping.is_set():
+            static_pass(rows, work, asked, processes=processes, stop=stopped, progress=tell)
+        if relax_within > 0 and not stopped():
             order = relaxation_order(work, margin=relax_within, first=first or [])
             with progress_bar("relaxing", "structures") as update:
                 relaxed_pass(
@@ -129,16 +143,20 @@ def energies(
                     work,
                     asked,
                     processes=processes,
-                    stop=stopping.is_set,
+                    stop=stopped,
                     progress=tell,
                 )
-        facts = write_hull_table(work, out, asked, {"table": table.name})
-        if stopping.is_set():
+        header = {
+            "structure_files_sha256": {file.name: file_sha256(file) for file in files},
+            "sources": source or [],
+        }
+        facts = write_hull_table(work, out, asked, header)
+        if stopped():
             note("Interrupted. Results are kept; the same command goes on from here.")
     for name, value in facts.items():
         say(f"{name}: {value}")
     say(f"Hull table: {out}")
-    if stopping.is_set():
+    if stopped():
         raise typer.Exit(130)
 
 
@@ -180,15 +198,15 @@ def _cores() -> int:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """Turn SIGINT and SIGTERM into a request to stop after the pieces in flight."""
-    stopping = threading.Event()
+def stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Turn SIGINT and SIGTERM into a question that is answered between pieces of work."""
+    asked = threading.Event()
     old = {
-        number: signal.signal(number, lambda *_: stopping.set())
+        number: signal.signal(number, lambda *_: asked.set())
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        yield stopping
+        yield asked.is_set
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)

@@ -25,7 +25,7 @@ from ase import Atoms
 from ase.formula import Formula
 from ase.spacegroup import crystal
 
-from bondwright.screen.reference_energies import Row, _row
+from bondwright.screen.reference_energies import Row, table_row
 from bondwright.structure.write import cif_text
 
 _Site = tuple[int, float, float, float]
@@ -216,7 +216,7 @@ def common_crystals() -> Iterator[tuple[str, Atoms]]:
 
 def common_rows() -> list[Row]:
     """Return the crystals as rows of a structure table, shortest text first."""
-    rows = [_row(name, cif_text(atoms, name=name)) for name, atoms in common_crystals()]
+    rows = [table_row(name, cif_text(atoms, name=name)) for name, atoms in common_crystals()]
     return sorted(rows, key=lambda row: (len(row.cif), row.id))
 
 

@@ -20,9 +20,9 @@ from ase import Atoms
 
 from bondwright.screen.novelty_cells import ReducedCell, reduce_cell
 from bondwright.screen.novelty_match import Tolerances, may_match, same_crystal
-from bondwright.screen.novelty_pool import map_in_order
 from bondwright.screen.reference import SYMPREC_A, ReferenceIndex
 from bondwright.screen.verdict import Outcome, Verdict
+from bondwright.screen.workers import map_in_order
 from bondwright.structure.identity import content_hash, reduced_formula
 from bondwright.structure.symmetry import find_space_group
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from bondwright.errors import InputError
 from bondwright.screen.novelty_cells import ReducedCell, reduce_cell
-from bondwright.screen.novelty_pool import map_in_order
+from bondwright.screen.workers import map_in_order
 from bondwright.structure.candidate import Candidate
 from bondwright.structure.symmetry import find_space_group
 

@@ -105,7 +105,7 @@ def read_rows(table: Path, *, column: str = "cif", id_column: str = "id") -> lis
         hint = nearest(column, map(str, frame.columns))
         raise InputError(f"{table}: no column {column!r} with CIF text.{hint}")
     ids = frame[id_column] if id_column in frame else frame.index.map("row-{}".format)
-    rows = [_row(str(name), str(cif)) for name, cif in zip(ids, frame[column], strict=True)]
+    rows = [table_row(str(name), str(cif)) for name, cif in zip(ids, frame[column], strict=True)]
     return sorted(rows, key=lambda row: (len(row.cif), row.id))
 
 
@@ -118,7 +118,7 @@ def read_element_rows(table: Path) -> list[Row]:
     try:
         data = json.loads(gzip.decompress(table.read_bytes()))
         rows = [
-            _row(f"element-{symbol}-{n}", Structure.from_dict(structure).to(fmt="cif"))
+            table_row(f"element-{symbol}-{n}", Structure.from_dict(structure).to(fmt="cif"))
             for symbol, entry in data.items()
             for n, structure in enumerate(entry["structure"])
         ]
@@ -135,7 +135,8 @@ def read_element_rows(table: Path) -> list[Row]:
     return sorted(rows, key=lambda row: (len(row.cif), row.id))
 
 
-def _row(name: str, cif: str) -> Row:
+def table_row(name: str, cif: str) -> Row:
+    """Return a row under the key that its results are kept by."""
     return Row(hashlib.sha256(f"{name}\0{cif}".encode()).hexdigest()[:16], name, cif)
 
 

@@ -1,4 +1,7 @@
-"""Chunks of work over worker processes with one thread each, stopped cleanly between chunks."""
+"""Chunks of work over worker processes with one thread each, stopped cleanly between chunks.
+
+The processes are started afresh ("spawn"): a fork would copy the locks of running threads.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,17 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
 from typing import TypeVar
 
-import torch
-
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 Stop = Callable[[], bool]
+
+_QUEUED_PER_PROCESS = 3
 
 
 def never() -> bool:
@@ -41,8 +45,10 @@ def run_chunks(
         stop: asked before each new chunk.
     """
     if processes <= 1:
+        import torch  # not needed where the work is done elsewhere
+
         threads = torch.get_num_threads()
-        torch.set_num_threads(1)
+        torch.set_num_threads(1)  # sums in another order would give other last digits
         try:
             for chunk in chunks:
                 if stop():
@@ -52,9 +58,7 @@ def run_chunks(
             torch.set_num_threads(threads)
         return
     source = iter(chunks)
-    with ProcessPoolExecutor(
-        processes, get_context("spawn"), initializer=_start_worker, initargs=(os.getpid(),)
-    ) as pool:
+    with _pool(processes) as pool:
         running: set[Future[Result]] = set()
         while True:
             while len(running) < processes + 1 and not stop():
@@ -70,8 +74,39 @@ def run_chunks(
                 yield future.result()
 
 
+def map_in_order(
+    function: Callable[[Chunk], Result], chunks: Iterable[Chunk], processes: int
+) -> Iterator[Result]:
+    """Yield `function(chunk)` for each chunk, in order, computed by several processes.
+
+    Few chunks are in flight at a time, so that an endless source of them costs no memory.
+
+    Args:
+        function: of a module's top level, so that another process can import it.
+        chunks: taken lazily.
+        processes: worker processes; with 1 the work is done in this process.
+    """
+    if processes <= 1:
+        yield from map(function, chunks)
+        return
+    with _pool(processes) as pool:
+        waiting: deque[Future[Result]] = deque()
+        for chunk in chunks:
+            waiting.append(pool.submit(function, chunk))
+            if len(waiting) >= _QUEUED_PER_PROCESS * processes:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        processes, get_context("spawn"), initializer=_start_worker, initargs=(os.getpid(),)
+    )
+
+
 def _start_worker(parent: int) -> None:
-    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # before a task imports a library that reads it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
