@@ -196,6 +196,9 @@ def parse_config(text: str, folder: Path, where: str = CONFIG_NAME) -> CampaignC
     )
     inputs = _tables(table, "input", list, where)
     targets = _tables(table, "targets", dict, where)
+    stages = _stages(_tables(table, "stages", dict, where), where, folder)
+    if stages["property"].enabled:  # better said now than after hours of relaxations
+        refuse_unknown(targets, stages["property"].settings.models, f"{where}: targets")
     return CampaignConfig(
         name=head.name,
         description=head.description,
@@ -208,7 +211,7 @@ def parse_config(text: str, folder: Path, where: str = CONFIG_NAME) -> CampaignC
             name: from_table(TargetSetting, entry, f"{where}: targets.{name}", folder)
             for name, entry in targets.items()
         },
-        stages=_stages(_tables(table, "stages", dict, where), where, folder),
+        stages=stages,
         run=from_table(RunSetting, table.get("run", {}), f"{where}: run", folder),
         folder=folder,
     )

@@ -73,8 +73,10 @@ def make_campaign(folder: Path, text: str) -> bool:
     """Write the campaign file unless one is there; return whether it was written.
 
     Raises:
-        InputError: another campaign file is there already, or the folder cannot be written.
+        InputError: another campaign file is there already, a wish cannot be met, or the folder
+            cannot be written.
     """
+    from bondwright.campaign.config import parse_config
     from bondwright.structure.write import write_text
 
     file = folder / "campaign.toml"
@@ -85,6 +87,7 @@ def make_campaign(folder: Path, text: str) -> bool:
             f"{file} already describes a campaign, and another one; continue that with "
             f"`bondwright run {folder}`, or give a new name with --campaign."
         )
+    parse_config(text, folder.resolve())  # a wish that cannot be met leaves nothing behind
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(file, text)
