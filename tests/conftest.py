@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Set before torch is imported: several threads on a busy machine wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

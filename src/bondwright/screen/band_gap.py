@@ -31,7 +31,7 @@ from bondwright.screen.chgnet_engine import (
     StaticResult,
     static_energies,
 )
-from bondwright.screen.property import Estimate
+from bondwright.screen.estimate import Estimate
 
 Array = NDArray[np.float64]
 SHIPPED = Path(__file__).parent / "tables" / "band_gap"

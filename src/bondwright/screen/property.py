@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from ase import Atoms
 
 from bondwright.errors import InputError, nearest
+from bondwright.screen.estimate import Estimate
 from bondwright.screen.verdict import Outcome, Verdict
 
 STAGE = "property"
@@ -37,22 +38,6 @@ class Target:
 
     value: float
     tolerance: float = 0.5
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a property model says of one crystal.
-
-    Attributes:
-        value: in the model's unit; None when it cannot tell.
-        sigma: standard deviation of its error, same unit; 0 for an exact number, None when the
-            model does not know it, which is so outside its training data.
-        note: why a number is missing; empty otherwise.
-    """
-
-    value: float | None
-    sigma: float | None
-    note: str = ""
 
 
 class PropertyModel(Protocol):
