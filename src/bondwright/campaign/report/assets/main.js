@@ -129,12 +129,14 @@
 
   function askedLines() {
     const lines = {};
-    const add = (name, x) => {
+    const add = (name, x, word) => {
       const value = Number(x.toPrecision(3));
-      (lines[name] ||= new Map()).set(value, `asked: ${BW.withUnit(value, name)}`);
+      (lines[name] ||= new Map()).set(value, `${word}: ${BW.withUnit(value, name)}`);
     };
-    for (const [name, x] of Object.entries(data.targets)) add(name, x);
-    for (const row of candidates) for (const [name, x] of Object.entries(row.asked || {})) add(name, x);
+    for (const row of candidates) {
+      for (const [name, x] of Object.entries(row.asked || {})) add(name, x, "asked");
+    }
+    for (const [name, x] of Object.entries(data.targets)) add(name, x, "target");
     return Object.fromEntries(Object.entries(lines).map(([name, map]) =>
       [name, [...map].slice(0, 6).map(([value, text]) => ({ at: value, text }))]));
   }
