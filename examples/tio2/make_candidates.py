@@ -5,8 +5,8 @@
 `controls/` holds the three minerals as the literature gives them. `candidates.csv` holds what a
 generator asked for TiO2 might write: distorted and copied minerals, frameworks known from other
 compounds, random symmetric arrangements, and texts with a fault. Each row was "asked" for a band
-gap of 1.5 or 4.5 eV, dealt out by lot: this generator ignores the wish, and the report should say
-that asking had no effect.
+gap of 1.5 or 4.5 eV, dealt out by lot in pairs of neighbours, so that both arms hold the same
+kinds: this generator ignores the wish, and the report should say that asking had no effect.
 """
 
 from __future__ import annotations
@@ -302,8 +302,8 @@ def main(folder: Path) -> None:
         path.write_text(write_crystal(mineral), encoding="utf-8")
     rng = np.random.default_rng(SEED)
     rows = [*distorted(rng), *copies(), *frameworks(), *random_crystals(rng), *faulty()]
-    asked = [ASKED_GAPS_EV[i % 2] for i in range(len(rows))]
-    random.Random(SEED).shuffle(asked)
+    lot = random.Random(SEED)
+    asked = [gap for _ in rows[::2] for gap in lot.sample(ASKED_GAPS_EV, 2)][: len(rows)]
     with (folder / "candidates.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["name", "kind", "asked_band_gap", "cif"])
