@@ -15,6 +15,7 @@ import contextlib
 import io
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -107,7 +108,16 @@ def timed(label: str, run: Run, structures: list[Atoms]) -> tuple[list[Result], 
     return results, wall, cpu
 
 
+def one_thread_each() -> None:
+    """Begin again with one thread per process, as a campaign's workers have; for both sides."""
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        os.execve(
+            sys.executable, [sys.executable, *sys.argv], {**os.environ, "OMP_NUM_THREADS": "1"}
+        )
+
+
 def main() -> None:
+    one_thread_each()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--structures", type=int, default=12)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
