@@ -92,17 +92,27 @@ def story(view: CandidateView) -> list[str]:
         lines += ["", f"{stage}: {verdict.outcome}{reason}{value}   [{verdict.version}]"]
         if verdict.message:
             lines.append(f"  {verdict.message}")
-        lines += [f"  {name}: {_short(found)}" for name, found in verdict.details.items()]
+        for name, found in verdict.details.items():
+            lines += _lines(name, found, "  ")
     return lines
+
+
+def _lines(name: str, value: Any, indent: str) -> list[str]:
+    """Return a sub-result as lines; groups of sub-results one below the other."""
+    if isinstance(value, dict) and any(isinstance(item, dict) for item in value.values()):
+        below = [line for key, item in value.items() for line in _lines(key, item, indent + "  ")]
+        return [f"{indent}{name}:", *below]
+    return [f"{indent}{name}: {_short(value)}"]
 
 
 def _short(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_short(item)}" for key, item in value.items())
+        return ", ".join(f"{key} {_short(item)}" for key, item in value.items()) or "-"
     if isinstance(value, float):
         return f"{value:.5g}"
     if isinstance(value, list):
-        return "[" + ", ".join(_short(item) for item in value) + "]"
+        shown = [_short(item) for item in value[:6]] + (["..."] if len(value) > 6 else [])
+        return "[" + ", ".join(shown) + "]"
     if value is None or isinstance(value, bool):
         return {None: "-", True: "yes", False: "no"}[value]
     return value if isinstance(value, str) else json_module.dumps(value)
