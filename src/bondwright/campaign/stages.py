@@ -169,13 +169,13 @@ def run_check(task: CheckTask) -> Record:
     Raises:
         InputError: the result cannot be written, or a file that the check needs is unusable.
     """
-    verdict, atoms = _CHECKS[task.stage](task)
+    verdict, atoms, earlier = _CHECKS[task.stage](task)
     usage = current_usage()
     record = Record(
         task.content_key,
         replace(verdict, settings=settings_json(task.settings)),
         None if atoms is None else atoms_to_json(atoms),
-        usage.seconds,
+        usage.seconds + earlier,
         usage.peak_memory_mb,
         usage.worker,
         usage.attempt,
@@ -222,13 +222,17 @@ def run_group(task: GroupTask) -> GroupOutcome:
     return GroupOutcome(records, warnings)
 
 
-def _check_validity(task: CheckTask) -> tuple[Verdict, Atoms | None]:
+_Checked = tuple["Verdict", "Atoms | None", float]
+"""Verdict, moved atoms, and seconds that a kept result had cost before."""
+
+
+def _check_validity(task: CheckTask) -> _Checked:
     from bondwright.screen.validity import check_validity
 
-    return check_validity(candidate_from_json(task.subject), task.settings), None
+    return check_validity(candidate_from_json(task.subject), task.settings), None, 0.0
 
 
-def _check_stability(task: CheckTask) -> tuple[Verdict, Atoms | None]:
+def _check_stability(task: CheckTask) -> _Checked:
     from bondwright.screen.relax import Relaxation
     from bondwright.screen.stability import place_on_hull, relax_candidate, relaxation_identity
 
@@ -236,19 +240,20 @@ def _check_stability(task: CheckTask) -> tuple[Verdict, Atoms | None]:
     name = digest([relaxation_identity(task.settings), task.subject])
     kept = task.results.parent / RELAXATIONS / f"{name}.json"
     try:
-        relaxation = Relaxation.from_json(json.loads(kept.read_bytes()))
+        found = json.loads(kept.read_bytes())
+        relaxation, seconds = Relaxation.from_json(found["relaxation"]), float(found["seconds"])
     except (OSError, ValueError, TypeError, KeyError):  # not there, or torn by a power cut
-        relaxation = relax_candidate(atoms_from_json(task.subject), task.settings)
-        keep(kept, relaxation.to_json())
+        relaxation, seconds = relax_candidate(atoms_from_json(task.subject), task.settings), 0.0
+        keep(kept, {"relaxation": relaxation.to_json(), "seconds": current_usage().seconds})
     result = place_on_hull(relaxation, task.settings)
-    return result.verdict, result.atoms
+    return result.verdict, result.atoms, seconds
 
 
-def _check_property(task: CheckTask) -> tuple[Verdict, Atoms | None]:
+def _check_property(task: CheckTask) -> _Checked:
     from bondwright.screen.property import Target, estimate_properties
 
     targets = {name: Target(*target) for name, target in task.targets.items()}
-    return estimate_properties(atoms_from_json(task.subject), targets, task.settings), None
+    return estimate_properties(atoms_from_json(task.subject), targets, task.settings), None, 0.0
 
 
 _CHECKS = {

@@ -131,7 +131,9 @@
     const lines = {};
     const add = (name, x, word) => {
       const value = Number(x.toPrecision(3));
-      (lines[name] ||= new Map()).set(value, `${word}: ${BW.withUnit(value, name)}`);
+      const known = (lines[name] ||= new Map());
+      known.set(value, known.has(value) && word === "target"
+        ? `target and ${known.get(value)}` : `${word}: ${BW.withUnit(value, name)}`);
     };
     for (const row of candidates) {
       for (const [name, x] of Object.entries(row.asked || {})) add(name, x, "asked");
