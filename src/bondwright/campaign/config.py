@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import os
 import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +12,8 @@ from bondwright.campaign.known import structures_table
 from bondwright.campaign.stages import GROUP_STAGES, STAGES, default_settings, settings_class
 from bondwright.campaign.tables import existing_file, from_table, refuse_unknown
 from bondwright.errors import InputError
-from bondwright.structure.datasets import data_folder
+from bondwright.run import available_cores
+from bondwright.structure.datasets import data_folder, user_data_folder
 
 CONFIG_NAME = "campaign.toml"
 # Keys of a stage's table that are the campaign's, not the check's.
@@ -87,7 +87,7 @@ class RunSetting:
     @property
     def worker_count(self) -> int:
         """Number of workers, with 0 resolved to the cores this process may use."""
-        return self.workers or len(os.sched_getaffinity(0))
+        return self.workers or available_cores()
 
 
 @dataclass(frozen=True)
@@ -286,8 +286,8 @@ def _reference(said: Any, folder: Path, where: str) -> Path | None:
 
 def reference_places() -> list[Path]:
     """Return where the index for `reference = "auto"` is looked for, in order."""
-    own = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "bondwright"
-    return [folder / REFERENCE_NAME for folder in dict.fromkeys((data_folder(), own))]
+    places = dict.fromkeys((data_folder(), user_data_folder()))
+    return [folder / REFERENCE_NAME for folder in places]
 
 
 def auto_reference() -> Path | None:

@@ -22,6 +22,7 @@ from bondwright.campaign.stages import (
     without_folder,
 )
 from bondwright.campaign.store import Store
+from bondwright.run import available_cores
 
 _LIBRARIES = [
     "bondwright",
@@ -57,7 +58,7 @@ def host_facts() -> dict[str, Any]:
         "kernel": platform.release(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "cores_allowed": len(os.sched_getaffinity(0)),
+        "cores_allowed": available_cores(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
     }
 

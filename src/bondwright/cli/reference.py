@@ -49,6 +49,7 @@ def build(
 ) -> None:
     """Build the index of known structures that novelty is asked against."""
     from bondwright.campaign.config import reference_places
+    from bondwright.run import available_cores
     from bondwright.screen.reference import build_index
     from bondwright.structure.read import expand_paths, read_candidates
 
@@ -58,7 +59,7 @@ def build(
         index = build_index(
             rows,
             name=table.name,
-            processes=workers or _cores(),
+            processes=workers or available_cores(),
             progress=lambda done: update(done, None),
         )
     index.save(target)
@@ -106,6 +107,7 @@ def energies(
     Can be stopped (Ctrl-C, SIGTERM) and repeated: finished results are kept in the work folder,
     and the table is written from whatever is there.
     """
+    from bondwright.run import available_cores
     from bondwright.screen.common_crystals import common_rows
     from bondwright.screen.potentials import load_potential
     from bondwright.screen.reference_energies import (
@@ -126,7 +128,7 @@ def energies(
         files.append(elements)
     if common:
         rows = [*common_rows(), *rows]
-    processes = workers or _cores()
+    processes = workers or available_cores()
     with stop_on_signal() as stopped:
         with progress_bar("static energies", "structures") as update:
 
@@ -189,12 +191,6 @@ def show(json: Json = False) -> None:
         say(f"Known structures: {found}")
         say("  " + ", ".join(f"{name} {value}" for name, value in (index or {}).items()))
     say(f"Hull: {len(hull.phases):,} phases by {hull.potential}")
-
-
-def _cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0))
 
 
 @contextmanager

@@ -42,8 +42,7 @@ def band_gap(
 
     Chemical systems are split as wholes between training, validation and test.
     """
-    import os
-
+    from bondwright.run import available_cores
     from bondwright.screen.band_gap_training import GapTraining, train_band_gap
 
     with progress_bar("band gap") as update:
@@ -52,7 +51,7 @@ def band_gap(
             out,
             work=work,
             settings=GapTraining(seed=seed),
-            processes=workers or len(os.sched_getaffinity(0)),
+            processes=workers or available_cores(),
             progress=lambda now: update(now.done, now.total),
         )
     if json:

@@ -17,8 +17,8 @@ import json
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -174,14 +174,37 @@ def static_pass(
     folder = out / "static"
     done = set(reference_chunks.load(folder, STATIC_SCHEMA, ["key"]).column("key").to_pylist())
     todo = [row for row in rows if row.key not in done]
-    started, finished = time.monotonic(), 0
     chunks = ((potential, chunk) for chunk in _chunks(todo))
-    for results in run_chunks(_static_chunk, chunks, processes=processes, stop=stop):
-        reference_chunks.land(folder, results, STATIC_SCHEMA)
+    results = run_chunks(_static_chunk, chunks, processes=processes, stop=stop)
+    start = Progress("static", 0, len(rows), 0)
+    land_all(results, folder, STATIC_SCHEMA, start, len(todo), progress)
+
+
+def land_all(
+    chunks: Iterable[list[dict[str, Any]]],
+    folder: Path,
+    schema: pa.Schema,
+    start: Progress,
+    todo: int,
+    progress: Callable[[Progress], None] | None,
+) -> None:
+    """Land the results of a pass chunk by chunk and tell how far it is.
+
+    Args:
+        chunks: results as they are finished.
+        folder: where they land.
+        schema: their columns.
+        start: phase and total of the pass.
+        todo: structures without a result when the pass began.
+        progress: told after every chunk.
+    """
+    started, finished = time.monotonic(), 0
+    for results in chunks:
+        reference_chunks.land(folder, results, schema)
         finished += len(results)
         if progress:
             rate = finished / (time.monotonic() - started)
-            progress(Progress("static", len(rows) - len(todo) + finished, len(rows), rate))
+            progress(replace(start, done=start.total - todo + finished, per_second=rate))
 
 
 def _sites(row: Row) -> int:

@@ -8,7 +8,6 @@ first, then small cells first. The table can be written from whatever is done.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from bondwright.screen.reference_energies import (
     Asked,
     Progress,
     Row,
+    land_all,
     structure_atoms,
 )
 from bondwright.screen.relax import RelaxSettings, RelaxStatus, relax
@@ -141,7 +141,6 @@ def relaxed_pass(
     by_key = {row.key: row for row in rows}
     static = {e.key: e for e in _static_entries(out)}
     todo = [key for key in order if key in by_key and key not in done]
-    started, finished = time.monotonic(), 0
 
     def chunks() -> Iterator[tuple[Asked, list[tuple[Row, _Entry]]]]:
         chunk: list[tuple[Row, _Entry]] = []
@@ -153,12 +152,9 @@ def relaxed_pass(
         if chunk:
             yield potential, chunk
 
-    for results in run_chunks(_relax_chunk, chunks(), processes=processes, stop=stop):
-        reference_chunks.land(folder, results, RELAXED_SCHEMA)
-        finished += len(results)
-        if progress:
-            rate = finished / (time.monotonic() - started)
-            progress(Progress("relaxed", len(order) - len(todo) + finished, len(order), rate))
+    results = run_chunks(_relax_chunk, chunks(), processes=processes, stop=stop)
+    start = Progress("relaxed", 0, len(order), 0)
+    land_all(results, folder, RELAXED_SCHEMA, start, len(todo), progress)
 
 
 def write_hull_table(

@@ -94,6 +94,11 @@ def data_folder() -> Path:
     """Return the folder of data sets: BONDWRIGHT_DATA, else the user's data folder."""
     if named := os.environ.get("BONDWRIGHT_DATA"):
         return Path(named)
+    return user_data_folder()
+
+
+def user_data_folder() -> Path:
+    """Return the user's data folder: below XDG_DATA_HOME, else below ~/.local/share."""
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "bondwright"
 
 

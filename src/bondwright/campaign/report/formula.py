@@ -5,6 +5,7 @@ from __future__ import annotations
 from ase import Atoms
 from pymatgen.core import Composition
 
+from bondwright.structure import identity
 from bondwright.structure.candidate import Candidate
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -22,7 +23,7 @@ def formula_of(candidate: Candidate) -> str:
 
 def reduced_formula(atoms: Atoms) -> str:
     """Return the reduced formula with subscripts, the least electronegative first: "TiO₂"."""
-    return subscript(Composition(atoms.symbols.formula.count()).reduced_formula)
+    return subscript(identity.reduced_formula(atoms))
 
 
 def cell_formula(atoms: Atoms) -> str:
