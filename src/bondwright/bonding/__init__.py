@@ -1,0 +1,1 @@
+"""Bond strengths: -ICOHP from H and S, LOBSTER files, bond tables and their analysis."""
