@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 
 from bondwright.dft.calculation import Calculation
 from bondwright.dft.settings import DftSettings
+
+ScfProgress = Callable[[int, float | None], None]
+"""Called after an SCF step with its number and the change of energy in eV (None in the first)."""
 
 
 class Session(Protocol):
@@ -62,8 +66,15 @@ class Engine(Protocol):
         """
         ...
 
-    def open(self, settings: DftSettings, folder: Path) -> Session:
+    def open(
+        self, settings: DftSettings, folder: Path, *, progress: ScfProgress | None = None
+    ) -> Session:
         """Begin work in a folder, which is made when absent; files of earlier work are reused.
+
+        Args:
+            settings: what every calculation of the session is asked for.
+            folder: where logs, densities and records are kept.
+            progress: called after every SCF step where the engine can tell.
 
         Raises:
             InputError: the program or its data sets are missing.

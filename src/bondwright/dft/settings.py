@@ -60,6 +60,20 @@ class DftSettings:
     max_relax_steps: int = 60
 
 
+MATERIALS_PROJECT_U_EV: Mapping[str, float] = {
+    "Co": 3.32,
+    "Cr": 3.7,
+    "Fe": 5.3,
+    "Mn": 3.9,
+    "Mo": 4.38,
+    "Ni": 6.2,
+    "V": 3.25,
+    "W": 6.2,
+}
+"""U on the d shell, eV, fitted to formation enthalpies of oxides (Wang, Maxisch and Ceder, Phys.
+Rev. B 73, 195107, 2006, doi:10.1103/PhysRevB.73.195107; Jain et al., Phys. Rev. B 84, 045115, 2011,
+doi:10.1103/PhysRevB.84.045115)."""
+
 PRESETS: Mapping[str, DftSettings] = {
     "quick": DftSettings(
         preset="quick",
@@ -82,7 +96,21 @@ PRESETS: Mapping[str, DftSettings] = {
         stress_tolerance_GPa=0.05,
         max_relax_steps=150,
     ),
+    "materials-project": DftSettings(
+        preset="materials-project",
+        cutoff_eV=520.0,
+        kpoint_spacing_per_A=0.25,
+        hubbard_u_eV=MATERIALS_PROJECT_U_EV,
+    ),
 }
+"""Settings by name.
+
+"materials-project" follows the Materials Project's PBE and PBE+U calculations: 520 eV, 64 k-points
+per Å^-3 of reciprocal space (a spacing of 0.25 Å^-1), 0.05 eV of smearing, U in oxides and
+fluorides. The PAW sets are GPAW's, not VASP's: total energies differ by a constant per element, so
+only formation energies relative to elements computed in the same way can be compared, never an
+energy of one program with a hull of the other.
+"""
 
 
 def preset(name: str, **changes: Any) -> DftSettings:
