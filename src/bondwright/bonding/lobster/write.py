@@ -1,0 +1,122 @@
+"""Writing bond tables and curves in LOBSTER's formats, so that its tools can open them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from ase import Atoms
+
+from bondwright.bonding.curves import CohpCurves
+from bondwright.bonding.table import BondTable
+from bondwright.errors import InputError
+
+Dialect = Literal[3, 5]
+
+_TITLE_3 = (
+    "  COHP#  atomMU  atomNU     distance     translation      ICOHP (at) eF   for spin  {spin}"
+)
+_TITLE_5 = (
+    "  COHP#       atomMU       atomNU     distance     translation      "
+    "ICOHP (at) eF   for spin  1"
+)
+_TITLE_5_SPINS = (
+    "  COHP#    atomMU    atomNU   distance   translation   ICOHP (at) eF    ICOHP (at) eF \n"
+    "                                                          for spin 1       for spin 2 "
+)
+
+
+def icohplist_text(table: BondTable, dialect: Dialect = 5) -> str:
+    """Return a bond table as the text of an ICOHPLIST.lobster.
+
+    Values have LOBSTER's sign (bonding is negative) and five decimals, atoms count from 1. With
+    `icohp_by_spin_eV` of two spins both are written, else their sum.
+
+    Args:
+        table: the bonds, in the order in which they are written.
+        dialect: 3 shifts the first atom by the translation and writes spins as two blocks; 5
+            shifts the second and writes them side by side.
+
+    Raises:
+        InputError: no such dialect.
+    """
+    if dialect not in (3, 5):
+        raise InputError(f"ICOHPLIST is written in dialect 3 or 5, not {dialect}.")
+    spins = table.icohp_by_spin_eV
+    values = -(spins if spins is not None and len(spins) == 2 else table.icohp_eV[None])
+    names = _names(table.atoms)
+    cells = -table.image if dialect == 3 else table.image
+    wide = 7 if dialect == 3 else (12 if len(values) == 1 else 9)
+    gap = 11 if wide == 9 else 13
+    begin = [
+        f"{k:7d} {names[i]:>{wide}} {names[j]:>{wide}}{length:{gap}.5f}{a:{gap - 5}d}{b:4d}{c:4d}"
+        for k, (i, j, length, (a, b, c)) in enumerate(
+            zip(
+                table.i.tolist(),
+                table.j.tolist(),
+                table.length_A.tolist(),
+                cells.tolist(),
+                strict=True,
+            ),
+            start=1,
+        )
+    ]
+    numbers = [[_value(v) for v in spin] for spin in values.tolist()]
+    if dialect == 5 and len(numbers) == 2:
+        rows = [f"{b}{u:>16}{d:>17} " for b, u, d in zip(begin, *numbers, strict=True)]
+        return "\n".join([_TITLE_5_SPINS, *rows]) + "\n"
+    lines: list[str] = []
+    for spin, column in enumerate(numbers, start=1):
+        lines.append(_TITLE_3.format(spin=spin) if dialect == 3 else _TITLE_5)
+        lines.extend(f"{b}{v:>19} " for b, v in zip(begin, column, strict=True))
+    return "\n".join(lines) + "\n"
+
+
+def cohpcar_text(curves: CohpCurves, atoms: Atoms) -> str:
+    """Return curves as the text of a COHPCAR.lobster, with the average over whole bonds.
+
+    Args:
+        curves: the curves; lengths are needed.
+        atoms: the structure, for the names of the atoms.
+
+    Raises:
+        InputError: the curves have no lengths.
+    """
+    if curves.length_A is None:
+        raise InputError("a COHPCAR names the length of each bond; these curves have none.")
+    names = _names(atoms)
+    orbitals = curves.orbitals or (None,) * len(curves)
+    whole = np.array([pair is None for pair in orbitals], dtype=bool)
+    labels: list[str] = []
+    bond = 0
+    for i, j, length, pair in zip(
+        curves.i.tolist(), curves.j.tolist(), curves.length_A.tolist(), orbitals, strict=True
+    ):
+        bond += pair is None
+        first, second = (f"[{o}]" for o in pair) if pair else ("", "")
+        labels.append(f"No.{bond}:{names[i]}{first}->{names[j]}{second}({length!r})")
+    both = -np.stack([curves.minus_cohp, curves.minus_icohp_eV], axis=-1)
+    mean = both[:, whole].mean(axis=1, keepdims=True) if whole.any() else 0 * both[:, :1]
+    spins, count, steps = curves.minus_cohp.shape
+    data = np.concatenate([mean, both], axis=1).transpose(2, 0, 1, 3).reshape(steps, -1)
+    ends = (curves.energies_eV[[0, -1]] + curves.fermi_eV).tolist()
+    head = [
+        "bondwright ; COHP. Energy is shifted such that the Fermi level lies at 0 eV.",
+        f"{count + 1:10d} {spins:10d} {steps:10d} "
+        + " ".join(f"{value:13.5e}" for value in (*ends, curves.fermi_eV)),
+        "Average",
+    ]
+    rows = [
+        f"{energy:9.5f} " + " ".join(f"{_value(v):>9}" for v in row)
+        for energy, row in zip(curves.energies_eV.tolist(), data.tolist(), strict=True)
+    ]
+    return "\n".join([*head, *labels, *rows]) + "\n"
+
+
+def _names(atoms: Atoms) -> list[str]:
+    return [f"{symbol}{k}" for k, symbol in enumerate(atoms.get_chemical_symbols(), start=1)]
+
+
+def _value(value: float) -> str:
+    """Return five decimals; what rounds to zero has no sign."""
+    return f"{round(value, 5) + 0.0:.5f}"
