@@ -1,0 +1,440 @@
+"""Quantum ESPRESSO as an engine: pw.x run in a folder, its results kept as records."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from bondwright.dft.calculation import Calculation, Correction, Status
+from bondwright.dft.engine import ScfProgress
+from bondwright.dft.espresso.corrections import next_correction
+from bondwright.dft.espresso.facts import PwOutput
+from bondwright.dft.espresso.input import PREFIX, PwJob, cutoffs_eV, write_pw_input
+from bondwright.dft.espresso.output import read_pw_output
+from bondwright.dft.espresso.pseudopotentials import (
+    Pseudopotential,
+    choose_pseudopotentials,
+    pseudopotential_folder,
+)
+from bondwright.dft.espresso.run import (
+    INPUT,
+    OUTPUT,
+    RunEnd,
+    end_leftover,
+    find_program,
+    program_version,
+    run_pw,
+)
+from bondwright.dft.espresso.status import Judgement, Restart, inspect_save, judge, keep_going
+from bondwright.dft.kpoints import mesh_of
+from bondwright.dft.records import read_record, request_digest, settings_to_json, write_record
+from bondwright.dft.settings import DftSettings
+from bondwright.dft.spin import initial_moments
+from bondwright.errors import InputError
+from bondwright.structure.records import atoms_from_json, atoms_to_json
+from bondwright.structure.write import write_text
+
+LARGEST_MOVE_A = 0.3
+"""A density is a better start than free atoms while no atom has moved further than this (Å)."""
+
+_CLEAN_STOP = 0.85  # share of the time limit after which pw.x is asked to stop by itself
+
+
+class EspressoEngine:
+    """Quantum ESPRESSO's pw.x.
+
+    Attributes:
+        name: "espresso".
+    """
+
+    name = "espresso"
+
+    def __init__(
+        self,
+        *,
+        program: str = "pw.x",
+        prefix: Sequence[str] = (),
+        pseudo_folder: Path | None = None,
+        pseudo_names: Mapping[str, str] | None = None,
+        time_limit_s: float | None = None,
+        symmetry: bool = True,
+    ) -> None:
+        """Say how pw.x is run; nothing is looked for yet.
+
+        Args:
+            program: name on the PATH, or a path.
+            prefix: what stands before it, e.g. ["mpirun", "-np", "4"]; a list, never a shell's
+                text.
+            pseudo_folder: folder of UPF files; None asks BONDWRIGHT_PSEUDO and ESPRESSO_PSEUDO.
+            pseudo_names: element -> file name where the rule of `choose_pseudopotentials` is not
+                wanted.
+            time_limit_s: seconds for one run; pw.x is asked to stop a little earlier, so that the
+                next `solve` of the same structure goes on from there.
+            symmetry: use symmetry.
+        """
+        self._program = program
+        self._prefix = [str(word) for word in prefix]
+        self._pseudo_folder = pseudo_folder
+        self._pseudo_names = dict(pseudo_names or {})
+        self._time_limit = time_limit_s
+        self._symmetry = symmetry
+
+    def version(self) -> str:
+        """Return the version of pw.x, e.g. "6.7MaX".
+
+        Raises:
+            InputError: it is not installed.
+        """
+        return program_version(find_program(self._program))
+
+    def open(
+        self, settings: DftSettings, folder: Path, *, progress: ScfProgress | None = None
+    ) -> EspressoSession:
+        """Begin work in a folder; see `Engine.open`.
+
+        Raises:
+            InputError: pw.x or the folder of pseudopotentials is missing.
+        """
+        program = find_program(self._program)
+        return EspressoSession(
+            command=[*self._prefix, str(program)],
+            version=program_version(program),
+            settings=settings,
+            folder=folder,
+            pseudo_folder=pseudopotential_folder(self._pseudo_folder),
+            pseudo_names=self._pseudo_names,
+            time_limit_s=self._time_limit,
+            symmetry=self._symmetry,
+            progress=progress,
+        )
+
+
+class EspressoSession:
+    """pw.x at work in one folder.
+
+    `records/` holds finished calculations by digest, `run/` the input, output and saved data of the
+    last ground state, `bands/` those of the last eigenvalues.
+    """
+
+    def __init__(
+        self,
+        *,
+        command: Sequence[str],
+        version: str,
+        settings: DftSettings,
+        folder: Path,
+        pseudo_folder: Path,
+        pseudo_names: Mapping[str, str],
+        time_limit_s: float | None,
+        symmetry: bool,
+        progress: ScfProgress | None,
+    ) -> None:
+        self._command = list(command)
+        self._version = version
+        self._settings = settings
+        self._folder = folder
+        self._pseudo_folder = pseudo_folder
+        self._pseudo_names = pseudo_names
+        self._limit = time_limit_s
+        self._symmetry = symmetry
+        self._progress = progress
+        self._solved: Atoms | None = None
+        self._run = folder / "run"
+        self._save = self._run / "out" / f"{PREFIX}.save"
+        self._run.mkdir(parents=True, exist_ok=True)
+
+    # -- the interface -----------------------------------------------------------------------
+
+    def solve(self, atoms: Atoms, *, forces: bool = True, stress: bool = False) -> Calculation:
+        """Find the ground state; see `Session.solve`.
+
+        A record of the same request is returned at once. A run that was interrupted is taken up
+        where it stopped for as long as each run brings progress.
+        """
+        potentials = self._potentials(atoms)
+        moments = initial_moments(atoms, self._settings.spin)
+        digest = self._digest(atoms, potentials, moments)
+        record = self._folder / "records" / f"{digest}.json"
+        known = read_record(record)
+        if known is not None and _answers(known, forces=forces, stress=stress):
+            self._solved = atoms.copy()
+            return known
+        found = self._settle(atoms, potentials, moments, digest, forces=forces, stress=stress)
+        if found.status is Status.CONVERGED:
+            self._solved = atoms.copy()
+        if found.status is not Status.INTERRUPTED:
+            write_record(record, found)
+        return found
+
+    def eigenvalues(self, kpoints: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return eigenvalues at given k-points; see `Session.eigenvalues`.
+
+        Printed by pw.x to 1e-4 eV. The ground state is computed again when its density is no
+        longer in the folder.
+
+        Raises:
+            InputError: nothing has converged yet, or the band calculation failed.
+        """
+        if self._solved is None:
+            raise InputError("no structure has been solved yet; call solve first.")
+        atoms = self._solved
+        potentials = self._potentials(atoms)
+        moments = initial_moments(atoms, self._settings.spin)
+        digest = self._digest(atoms, potentials, moments)
+        if self._state().get("digest") != digest or not inspect_save(self._save).complete:
+            again = self._settle(atoms, potentials, moments, digest, forces=False, stress=False)
+            if again.status is not Status.CONVERGED:
+                raise InputError(f"the density could not be computed again: {again.message}")
+        folder = self._folder / "bands"
+        shutil.rmtree(folder, ignore_errors=True)
+        target = folder / "out" / f"{PREFIX}.save"
+        target.parent.mkdir(parents=True)
+        # A copy, because pw.x writes the new k-points over the description of the ground state.
+        shutil.copytree(self._save, target, ignore=shutil.ignore_patterns("wfc*"))
+        job = PwJob(
+            calculation="bands",
+            forces=False,
+            symmetry=self._symmetry,
+            kpoints=np.asarray(kpoints, dtype=float).reshape(-1, 3),
+            changes=self._state().get("changes", {}),
+        )
+        output, _ = self._once(folder, atoms, potentials, moments, job)
+        verdict = judge(output)
+        bands = output.steps[-1].bands if output.steps else None
+        if verdict.status is not Status.CONVERGED or bands is None:
+            raise InputError(f"the band calculation in {folder} failed: {verdict.message}")
+        if bands.eigenvalues_eV.shape[1] != len(np.atleast_2d(kpoints)):
+            raise InputError(f"the band calculation in {folder} left out some k-points.")
+        return bands.eigenvalues_eV
+
+    def close(self) -> None:
+        """Remove the wave functions of finished work; density and records stay."""
+        end_leftover(self._run)
+        if self._state().get("status") == Status.CONVERGED:
+            for path in [*self._save.glob("wfc*"), *self._save.parent.glob("*.wfc*")]:
+                path.unlink(missing_ok=True)
+
+    # -- one ground state ----------------------------------------------------------------------
+
+    def _settle(
+        self,
+        atoms: Atoms,
+        potentials: Mapping[str, Pseudopotential],
+        moments: NDArray[np.float64] | None,
+        digest: str,
+        *,
+        forces: bool,
+        stress: bool,
+    ) -> Calculation:
+        """Run pw.x until it converges, is interrupted, or nothing is left to change."""
+        begin = time.monotonic()
+        end_leftover(self._run)
+        state = self._state()
+        mine = state.get("digest") == digest
+        go_on = mine and state.get("restart") == Restart.CONTINUE and self._whole()
+        corrections = [Correction(**c) for c in state["corrections"]] if go_on else []
+        earlier = float(state.get("seconds", 0.0)) if go_on else 0.0
+        attempts: list[PwOutput] = []
+        if go_on:
+            attempts.append(read_pw_output(self._run / OUTPUT))
+        old_density = not go_on and self._usable_density(state, atoms, moments)
+        while True:
+            if not go_on and not old_density:
+                shutil.rmtree(self._save.parent, ignore_errors=True)
+            changes = corrections[-1].changes if corrections else {}
+            job = PwJob(
+                forces=forces,
+                stress=stress,
+                symmetry=self._symmetry,
+                restart=go_on,
+                old_density=old_density,
+                max_seconds=None if self._limit is None else _CLEAN_STOP * self._limit,
+                changes=changes,
+            )
+            self._note({"digest": digest, "status": "running"})
+            output, end = self._once(self._run, atoms, potentials, moments, job)
+            attempts.append(output)
+            verdict = judge(
+                output,
+                scheduler=_outside(end),
+                save=inspect_save(self._save),
+                forces=forces,
+                stress=stress,
+            )
+            if go_on:
+                verdict = keep_going(attempts, verdict)
+            seconds = earlier + time.monotonic() - begin
+            self._note(
+                {
+                    "digest": digest,
+                    "status": str(verdict.status),
+                    "restart": str(verdict.restart),
+                    "changes": changes,
+                    "corrections": [vars(c) for c in corrections],
+                    "seconds": seconds,
+                    "atoms": atoms_to_json(atoms),
+                    "polarised": moments is not None,
+                }
+            )
+            if verdict.status in (Status.CONVERGED, Status.INTERRUPTED):
+                break
+            step = next_correction(verdict.reason, corrections, atoms, self._settings)
+            if step is None:
+                break
+            corrections.append(step)
+            go_on = old_density = False
+        return self._calculation(atoms, potentials, output, verdict, corrections, seconds)
+
+    def _once(
+        self,
+        folder: Path,
+        atoms: Atoms,
+        potentials: Mapping[str, Pseudopotential],
+        moments: NDArray[np.float64] | None,
+        job: PwJob,
+    ) -> tuple[PwOutput, RunEnd]:
+        """Write an input, run pw.x on it and read what it printed."""
+        text = write_pw_input(
+            atoms, self._settings, potentials, version=self._version, moments=moments, job=job
+        )
+        write_text(folder / INPUT, text)
+        end = run_pw(self._command, folder, time_limit_s=self._limit, progress=self._progress)
+        output = read_pw_output(folder / OUTPUT)
+        if not output.errors and (folder / "CRASH").is_file():
+            output = replace(output, errors=read_pw_output(folder / "CRASH").errors)
+        return output, end
+
+    def _calculation(
+        self,
+        atoms: Atoms,
+        potentials: Mapping[str, Pseudopotential],
+        output: PwOutput,
+        verdict: Judgement,
+        corrections: Sequence[Correction],
+        seconds: float,
+    ) -> Calculation:
+        step = output.steps[-1] if output.steps else None
+        wave, density = cutoffs_eV(self._settings, potentials)
+        notes: dict[str, Any] = {
+            "kpoint_mesh": list(mesh_of(atoms, self._settings)),
+            "kpoints": output.kpoint_count,
+            "bands": output.band_count,
+            "electrons": output.electrons,
+            "cutoff_eV": wave,
+            "density_cutoff_eV": density,
+            "pseudopotentials": {
+                e: {"file": p.path.name, "sha256": p.sha256, "kind": p.kind}
+                for e, p in potentials.items()
+            },
+        }
+        common: dict[str, Any] = {
+            "status": verdict.status,
+            "atoms": atoms.copy(),
+            "engine": f"espresso {self._version}",
+            "settings": settings_to_json(self._settings),
+            "reason": verdict.reason,
+            "message": verdict.message,
+            "scf_steps": len(step.iterations) if step else 0,
+            "corrections": tuple(corrections),
+            "seconds": seconds,
+        }
+        if verdict.status is not Status.CONVERGED or step is None:
+            return Calculation(**common, notes={**notes, "restart": str(verdict.restart)})
+        last = step.iterations[-1] if step.iterations else None
+        notes |= {
+            "free_energy_eV": step.free_energy_eV,
+            "absolute_moment": step.absolute_moment,
+            "scf_accuracy_eV": last.accuracy_eV if last else None,
+        }
+        return Calculation(
+            **common,
+            energy_eV=step.energy_eV,
+            forces_eV_per_A=step.forces_eV_per_A,
+            stress_GPa=step.stress_GPa,
+            fermi_eV=step.fermi_eV if step.fermi_eV is not None else step.homo_eV,
+            gap_eV=step.gap_eV,
+            magnetic_moment=step.magnetic_moment,
+            magnetic_moments=step.magnetic_moments,
+            notes=notes,
+        )
+
+    # -- what is in the folder -----------------------------------------------------------------
+
+    def _potentials(self, atoms: Atoms) -> dict[str, Pseudopotential]:
+        return choose_pseudopotentials(
+            atoms.get_chemical_symbols(),
+            self._pseudo_folder,
+            functional=self._settings.functional,
+            names=self._pseudo_names,
+        )
+
+    def _digest(
+        self,
+        atoms: Atoms,
+        potentials: Mapping[str, Pseudopotential],
+        moments: NDArray[np.float64] | None,
+    ) -> str:
+        sums = hashlib.sha256("".join(p.sha256 for p in potentials.values()).encode())
+        name = f"espresso {self._version} {sums.hexdigest()} symmetry {self._symmetry}"
+        return request_digest(atoms, self._settings, name, moments)
+
+    def _state(self) -> dict[str, Any]:
+        """Return what is known of `run/`; nothing when that is damaged."""
+        try:
+            state = json.loads((self._run / "state.json").read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return state if isinstance(state, dict) else {}
+
+    def _note(self, state: Mapping[str, Any]) -> None:
+        write_text(self._run / "state.json", json.dumps(state))
+
+    def _whole(self) -> bool:
+        return inspect_save(self._save).complete
+
+    def _usable_density(
+        self, state: Mapping[str, Any], atoms: Atoms, moments: NDArray[np.float64] | None
+    ) -> bool:
+        """Whether the density in `run/` belongs to nearly this structure."""
+        if state.get("status") != Status.CONVERGED or not self._whole():
+            return False
+        before = atoms_from_json(state["atoms"])
+        if state["polarised"] != (moments is not None) or not np.array_equal(
+            before.numbers, atoms.numbers
+        ):
+            return False
+        strain = np.linalg.solve(before.cell.array, atoms.cell.array) - np.eye(3)
+        moved = atoms.get_scaled_positions(wrap=False) - before.get_scaled_positions(wrap=False)
+        moved = (moved - np.rint(moved)) @ atoms.cell.array
+        near = np.linalg.norm(moved, axis=1).max() < LARGEST_MOVE_A
+        return bool(near and np.abs(strain).max() < 0.1)
+
+
+def _answers(record: Calculation, *, forces: bool, stress: bool) -> bool:
+    """Whether a record holds what is asked for; a failure is an answer, an interruption is not."""
+    if record.status is Status.INTERRUPTED:
+        return False
+    if record.status is not Status.CONVERGED:
+        return True
+    return not (forces and record.forces_eV_per_A is None) and not (
+        stress and record.stress_GPa is None
+    )
+
+
+def _outside(end: RunEnd) -> str:
+    """Return what ended a run from outside, in a batch system's words."""
+    if end.timed_out:
+        return f"{end.errors}\ntime limit"
+    if end.returncode < 0:
+        return f"{end.errors}\nkilled by signal {-end.returncode}"
+    return end.errors
