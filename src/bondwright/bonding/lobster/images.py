@@ -26,7 +26,7 @@ TWICE_TOLERANCE = 0.01
 """eV (or electrons); a bond that is listed twice may differ by this between its rows."""
 
 _FAR = 2
-"""Cells by which wrapping may have moved an atom."""
+"""Cells between two atoms of a bond that LOBSTER may have had elsewhere, seen from wrapped ones."""
 
 
 @dataclass(frozen=True)
@@ -193,20 +193,17 @@ def _unwrap(
     single atoms then follow along pairs that leave no choice. None when nothing fits, or when a
     choice is left.
     """
-    moves = np.array(
-        sorted(product(range(-_FAR, _FAR + 1), repeat=3), key=lambda m: np.abs(m).sum())
-    )
+    # Atoms wrapped into the cell are few cells from where LOBSTER had them, wherever they are here.
+    inside = np.floor(atoms.get_scaled_positions(wrap=False)).astype(np.int64)
+    image = image - inside[j] + inside[i]
     base = atoms.positions[j] + image @ atoms.cell.array - atoms.positions[i]
-    fits = np.stack(
-        [
-            np.abs(np.linalg.norm(base + move @ atoms.cell.array, axis=1) - length) <= tolerance
-            for move in moves
-        ],
-        axis=1,
-    )
     pair, inverse = np.unique(np.column_stack([i, j]), axis=0, return_inverse=True)
+    # One cell more than is believed: a choice just outside is a choice too.
+    moves = np.array(list(product(range(-_FAR - 1, _FAR + 2), repeat=3)), dtype=np.int64)
     allowed = np.ones((len(pair), len(moves)), dtype=bool)
-    np.logical_and.at(allowed, inverse.reshape(-1), fits)
+    for place, move in enumerate(moves):
+        off = np.abs(np.linalg.norm(base + move @ atoms.cell.array, axis=1) - length)
+        np.logical_and.at(allowed[:, place], inverse.reshape(-1), off <= tolerance)
     if not allowed.any(axis=1).all():
         return None
     moved = _moves_of_atoms(len(atoms), pair, allowed, moves)
@@ -222,8 +219,8 @@ def _moves_of_atoms(
     """Return (atoms, 3) moves that follow along the pairs with one allowed move each."""
     certain: list[list[tuple[int, NDArray[np.int64]]]] = [[] for _ in range(n)]
     for (a, b), choice in zip(pair.tolist(), allowed, strict=True):
-        if a != b and choice.sum() == 1:
-            move = moves[int(choice.argmax())]
+        move = moves[int(choice.argmax())]
+        if a != b and choice.sum() == 1 and np.abs(move).max() <= _FAR:
             certain[a].append((b, move))
             certain[b].append((a, -move))
     named = np.unique(pair).tolist()
