@@ -47,7 +47,7 @@ from bondwright.structure.write import write_text
 LARGEST_MOVE_A = 0.3
 """A density is a better start than free atoms while no atom has moved further than this (Å)."""
 
-_CLEAN_STOP = 0.85  # share of the time limit after which pw.x is asked to stop by itself
+_TIME_TO_SAVE = 1.25, 10.0  # killed after the limit times this, plus this many seconds
 
 
 class EspressoEngine:
@@ -78,8 +78,9 @@ class EspressoEngine:
             pseudo_folder: folder of UPF files; None asks BONDWRIGHT_PSEUDO and ESPRESSO_PSEUDO.
             pseudo_names: element -> file name where the rule of `choose_pseudopotentials` is not
                 wanted.
-            time_limit_s: seconds for one run; pw.x is asked to stop a little earlier, so that the
-                next `solve` of the same structure goes on from there.
+            time_limit_s: seconds after which pw.x is asked to stop and save, so that the next
+                `solve` of the same structure goes on from there. It is killed when it has not
+                stopped a quarter of that time and ten seconds later.
             symmetry: use symmetry.
         """
         self._program = program
@@ -172,7 +173,7 @@ class EspressoSession:
         found = self._settle(atoms, potentials, moments, digest, forces=forces, stress=stress)
         if found.status is Status.CONVERGED:
             self._solved = atoms.copy()
-        if found.status is not Status.INTERRUPTED:
+        if _worth_keeping(found):
             write_record(record, found)
         return found
 
@@ -258,7 +259,7 @@ class EspressoSession:
                 symmetry=self._symmetry,
                 restart=go_on,
                 old_density=old_density,
-                max_seconds=None if self._limit is None else _CLEAN_STOP * self._limit,
+                max_seconds=self._limit,
                 changes=changes,
             )
             self._note({"digest": digest, "status": "running"})
@@ -308,7 +309,13 @@ class EspressoSession:
             atoms, self._settings, potentials, version=self._version, moments=moments, job=job
         )
         write_text(folder / INPUT, text)
-        end = run_pw(self._command, folder, time_limit_s=self._limit, progress=self._progress)
+        factor, extra = _TIME_TO_SAVE
+        end = run_pw(
+            self._command,
+            folder,
+            time_limit_s=None if self._limit is None else factor * self._limit + extra,
+            progress=self._progress,
+        )
         output = read_pw_output(folder / OUTPUT)
         if not output.errors and (folder / "CRASH").is_file():
             output = replace(output, errors=read_pw_output(folder / "CRASH").errors)
@@ -344,7 +351,7 @@ class EspressoSession:
             "settings": settings_to_json(self._settings),
             "reason": verdict.reason,
             "message": verdict.message,
-            "scf_steps": len(step.iterations) if step else 0,
+            "scf_steps": step.iterations[-1].number if step and step.iterations else 0,
             "corrections": tuple(corrections),
             "seconds": seconds,
         }
@@ -420,10 +427,13 @@ class EspressoSession:
         return bool(near and np.abs(strain).max() < 0.1)
 
 
+def _worth_keeping(found: Calculation) -> bool:
+    """Whether the same request would end the same way; other failures can be mended outside."""
+    return found.status is Status.CONVERGED or found.reason == "scf-not-converged"
+
+
 def _answers(record: Calculation, *, forces: bool, stress: bool) -> bool:
-    """Whether a record holds what is asked for; a failure is an answer, an interruption is not."""
-    if record.status is Status.INTERRUPTED:
-        return False
+    """Whether a record holds what is asked for."""
     if record.status is not Status.CONVERGED:
         return True
     return not (forces and record.forces_eV_per_A is None) and not (

@@ -1,0 +1,1 @@
+"""VASP, for those who hold a licence: input sets, POTCAR assembly, and reading results."""
