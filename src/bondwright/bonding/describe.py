@@ -32,7 +32,7 @@ def describe(table: BondTable) -> str:
         best = int(table.icohp_eV.argmax())
         return (
             f"{name} has no bond of {found.limit_eV:.2f} eV or more: the strongest of "
-            f"{_bonds(len(table))} listed is {table.pairs()[best]} at {table.length_A[best]:.2f} Å "
+            f"{len(table)} listed is {table.pairs()[best]} at {table.length_A[best]:.2f} Å "
             f"with {_eV(table.icohp_eV[best])} eV. {_quality(table)}"
         )
     strong = table.select(found.strong)

@@ -132,7 +132,9 @@ def from_json(data: dict[str, Any]) -> BondTable:
             image=np.array(data["image"], dtype=np.int64).reshape(n, 3),
             length_A=np.array(data["length_A"], dtype=float),
             icohp_eV=np.array(data["minus_icohp_eV"], dtype=float),
-            icohp_by_spin_eV=None if spins is None else np.array(spins, float).reshape(-1, n),
+            icohp_by_spin_eV=None
+            if spins is None
+            else np.array(spins, float).reshape(len(spins), n),
             **known,
         )
     except (KeyError, TypeError, ValueError) as error:

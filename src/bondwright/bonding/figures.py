@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,7 @@ ENDINGS = (".svg", ".pdf", ".png")
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _MANY = 2_000
+_MEDIANS = 100
 _WIDTH_IN, _HEIGHT_IN = 6.4, 4.4
 
 
@@ -64,8 +65,10 @@ def strength_figure(table: BondTable, path: Path, *, title: str = "") -> None:
         )
         _draw_curve(axes, curves[pair], colour)
     axes.axhline(0, color="0.6", linewidth=0.8)
+    if any(curve.bonds > _MEDIANS for curve in curves.values()):
+        axes.plot([], [], **_median_style("0.3"), label="median of 0.1 Å")
     axes.set_xlabel("bond length (Å)")
-    axes.set_ylabel("-ICOHP (eV), positive is bonding")
+    axes.set_ylabel("−ICOHP (eV), positive is bonding")
     axes.legend(frameon=False, fontsize="small")
     _finish(figure, axes, path, title)
 
@@ -98,14 +101,14 @@ def cohp_figure(
     pairs = pair_labels(atoms.numbers[curves.i[whole]], atoms.numbers[curves.j[whole]])
     for number, pair in enumerate(np.unique(pairs).tolist()):
         mine = pairs == pair
-        label = f"{pair} ({int(mine.sum())} bonds)"
+        label = f"{pair} ({mine.sum()} bond{'' if mine.sum() == 1 else 's'})"
         line = total[mine].sum(axis=0)
         colour = _COLOURS[number % len(_COLOURS)]
         axes.plot(line, curves.energies_eV, color=colour, linewidth=1.2, label=label)
         axes.fill_betweenx(curves.energies_eV, 0, line, color=colour, alpha=0.12, linewidth=0)
     axes.axvline(0, color="0.6", linewidth=0.8)
     axes.axhline(0, color="0.3", linewidth=0.8, linestyle="--")
-    axes.set_xlabel("-COHP (eV per eV)\nantibonding ◂    ▸ bonding")
+    axes.set_xlabel("−COHP (eV per eV), bonding to the right")
     axes.set_ylabel("energy relative to the Fermi level (eV)")
     axes.set_ylim(energies_eV or (curves.energies_eV[0], curves.energies_eV[-1]))
     axes.legend(frameon=False, fontsize="small")
@@ -115,22 +118,24 @@ def cohp_figure(
 def _draw_curve(axes: Axes, curve: LengthCurve, colour: str) -> None:
     """Draw the fit of a pair, its medians, and its line in the legend."""
     label = f"{curve.pair}: {curve.bonds} bond{'' if curve.bonds == 1 else 's'}"
-    if curve.bonds > 100:
-        axes.plot(
-            curve.centre_A,
-            curve.median_eV,
-            linestyle="none",
-            marker="o",
-            markersize=4.5,
-            markerfacecolor="white",
-            markeredgecolor=colour,
-        )
+    if curve.bonds > _MEDIANS:
+        axes.plot(curve.centre_A, curve.median_eV, **_median_style(colour))
     if curve.fit is None:
         axes.plot([], [], color=colour, marker="o", linestyle="none", label=label)
         return
     length = np.linspace(curve.centre_A[0], curve.centre_A[-1], 100)
     label += f", fit leaves {curve.fit.rmse_eV:.2f} eV"
     axes.plot(length, curve.fit(length), color=colour, linewidth=1.2, label=label)
+
+
+def _median_style(colour: str) -> dict[str, Any]:
+    return {
+        "linestyle": "none",
+        "marker": "o",
+        "markersize": 4.5,
+        "markerfacecolor": "white",
+        "markeredgecolor": colour,
+    }
 
 
 def _canvas(*, portrait: bool = False) -> tuple[Figure, Axes]:
