@@ -111,8 +111,24 @@ def scf_parameters(
             "energy": settings.energy_tolerance_eV_per_electron,
             "density": settings.density_tolerance_per_electron,
         },
-        "symmetry": {"tolerance": _SYMMETRY_TOLERANCE_A},
+        "symmetry": {
+            "tolerance": _SYMMETRY_TOLERANCE_A,
+            "symmorphic": not _translations_fit_a_grid(atoms),
+        },
         "spinpol": moments is not None,
         "maxiter": settings.max_scf_steps,
         "setups": hubbard_setups(atoms, settings),
     }
+
+
+def _translations_fit_a_grid(atoms: Atoms) -> bool:
+    """Return whether screws and glides can be used, which saves a quarter of rutile's k-points.
+
+    Their translations must be simple fractions: GPAW makes its grid divisible by the denominators,
+    and an inversion centre at 0.1234 has GPAW search for such a grid for ever.
+    """
+    from gpaw.new.symmetry import Symmetries
+
+    found = Symmetries.from_atoms(atoms, symmorphic=False, tolerance=_SYMMETRY_TOLERANCE_A)
+    twelfths = 12 * found.translation_sc
+    return bool(np.allclose(twelfths, np.rint(twelfths), atol=1e-6))
