@@ -40,7 +40,7 @@ class BandReader:
         self._levels: list[list[list[float]]] = []
         self._filled: list[list[list[float]]] = []
         self._target: list[float] | None = None
-        self._complete = True
+        self._ended = False
 
     def feed(self, line: str) -> bool:
         """Take one line and return whether it belonged to the eigenvalues."""
@@ -54,23 +54,22 @@ class BandReader:
                 self._filled.append([])
             self._levels[-1].append([])
             self._target = self._levels[-1][-1]
-            self._complete = False
+            self._ended = False
             return True
         if self._target is None:
             return False
         if "occupation numbers" in line:
             self._filled[-1].append([])
             self._target = self._filled[-1][-1]
-            self._complete = False
+            self._ended = False
             return True
         text = line.strip()
         if not text:
-            # An empty line stands before the numbers and after them.
-            self._complete = bool(self._target)
             return True
         numbers = [float(n) for n in _NUMBER.findall(text)]
         if not numbers or _NUMBER.sub("", text).strip():
-            self._target = None
+            # Only the Fermi level, or whatever comes next, shows that there are no more k-points.
+            self._target, self._ended = None, True
             return False
         self._target.extend(numbers)
         return True
@@ -81,7 +80,7 @@ class BandReader:
         Args:
             count: number of bands that the output announced; None when unknown.
         """
-        levels = _block(self._levels, count) if self._complete else None
+        levels = _block(self._levels, count) if self._ended else None
         if levels is None:
             return None
         filled = _block(self._filled, levels.shape[2])

@@ -120,7 +120,7 @@ _MARKS: dict[str, Meaning] = {
 
 _SCHEDULER: tuple[tuple[str, Meaning], ...] = (
     (
-        r"due to time limit|time ?limit|walltime \d+ exceeded|exceeded.*wall.?time|term_runlimit"
+        r"time ?limit|\btimeout\b|walltime \d+ exceeded|exceeded.*wall.?time|term_runlimit"
         r"|wall ?clock limit|job killed: walltime",
         _stopped("walltime", "The batch system ended the job at its time limit."),
     ),

@@ -6,7 +6,6 @@ import json
 import warnings
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError
 
 import numpy as np
 from ase import Atoms
@@ -39,12 +38,19 @@ def read_vasp(path: Path) -> Calculation:
         raise InputError(f"{file}: no such file; name a vasprun.xml or the folder that holds it.")
     from pymatgen.io.vasp.outputs import Vasprun
 
+    if _cut_off(file):
+        return Calculation(
+            Status.INTERRUPTED,
+            atoms=Atoms(),
+            engine="vasp",
+            settings={},
+            reason="interrupted",
+            message=f"{file.name} ends in the middle of the run.",
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             run = Vasprun(str(file), parse_dos=False, parse_potcar_file=False)
-    except ParseError as error:
-        return _broken(file, f"vasprun.xml is cut off ({error}).")
     except Exception as error:
         raise InputError(f"{file}: not a vasprun.xml that pymatgen can read ({error}).") from error
     return _calculation(run, file)
@@ -125,13 +131,9 @@ def _moments(
     return total, each[back] if len(each) == len(back) else None
 
 
-def _broken(file: Path, message: str) -> Calculation:
-    return Calculation(
-        Status.INTERRUPTED,
-        atoms=Atoms(),
-        engine="vasp",
-        settings={},
-        reason="interrupted",
-        message=message,
-        notes={"file": file.name},
-    )
+def _cut_off(file: Path) -> bool:
+    """Whether this is VASP's XML without its closing tag."""
+    with file.open("rb") as stream:
+        head = stream.read(1000)
+        stream.seek(max(0, file.stat().st_size - 100))
+        return b"<modeling" in head and b"</modeling>" not in stream.read()
