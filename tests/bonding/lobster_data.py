@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+from functools import cache
 from pathlib import Path
 
 import ase.io
 from ase import Atoms
+
+from bondwright.bonding.lobster import BondList, read_icohplist
 
 GLASS_SUBS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14)
 """Cells of the glass that have labels; 13 is the one whose SCF was cut off."""
@@ -30,6 +33,12 @@ PYMATGEN = {
 
 def lobster(data_dir: Path) -> Path:
     return data_dir / "crystals" / "lobster"
+
+
+@cache
+def read_once(path: Path) -> BondList:
+    """Read a list that several tests look at."""
+    return read_icohplist(path)
 
 
 def glass(data_dir: Path, sub: int) -> Path:

@@ -147,6 +147,25 @@ def test_a_list_that_ends_in_the_shell_is_all_shell() -> None:
 
 
 @pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("NaCl", [6, 6]),
+        ("BaTiO3", [7, 7, 2, 2, 2]),
+        ("CsH", [18, 0]),
+        ("Featurizer_test_data/Lobster_calcs/mp-2176", [4, 4]),
+        ("Featurizer_test_data/Lobster_calcs/mp-463", [18, 6]),
+    ],
+)
+def test_coordination_is_that_of_lobsterpy(data_dir: Path, name: str, numbers: list[int]) -> None:
+    """LobsterPy 0.6.1 on the same files: all bonds, a tenth of the strongest, 0.1 eV at least."""
+    folder = lobster(data_dir) / "lobsterpy-tests" / name
+    structure = sorted([*folder.glob("CONTCAR*"), *folder.glob("POSCAR*")])[0]
+    table = bond_table(read_icohplist(next(folder.glob("ICOHPLIST*"))), poscar(structure))
+    assert coordination(table).number.tolist() == numbers
+
+
+@pytest.mark.data
 def test_effective_coordination_weighs_by_strength(data_dir: Path) -> None:
     table = crystal(data_dir, "mp-463")
     found = coordination(table)

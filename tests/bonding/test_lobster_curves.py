@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ase import Atoms
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bondwright.bonding.curves import CohpCurves
 from bondwright.bonding.lobster import cohpcar_text, read_cohpcar
@@ -74,6 +78,26 @@ def test_written_curves_come_back_and_pymatgen_reads_them(
             np.testing.assert_allclose(average, mean, atol=6e-6)
     if orbitals:
         assert list(theirs.orb_res_cohp["1"]) == ["3s-3px"]
+
+
+def test_curves_are_numbered_like_the_list_of_bonds(tmp_path: Path) -> None:
+    """LOBSTER lists an atom's bond with its own image from both sides, also orbital by orbital."""
+    given = replace(
+        curves(1, orbitals=True),
+        i=np.array([0, 0, 0]),
+        j=np.array([0, 0, 1]),
+        image=np.array([[1, 0, 0], [1, 0, 0], [0, 0, 0]]),
+    )
+    path = tmp_path / "COHPCAR.lobster"
+    path.write_text(cohpcar_text(given, chain()))
+    back = read_cohpcar(path)
+    assert back.j.tolist() == [0, 0, 0, 0, 1]
+    assert back.orbitals == (None, ("3s", "3p_x"), None, ("3p_x", "3s"), None)
+    np.testing.assert_array_equal(back.minus_cohp[:, :2], back.minus_cohp[:, 2:4])
+    assert [line for line in path.read_text().splitlines() if line.startswith("No.2")] == [
+        "No.2:Na1->Na1(2.5)",
+        "No.2:Na1[3p_x]->Na1[3s](2.5)",
+    ]
 
 
 def test_the_integral_at_the_fermi_level_is_the_bonds_icohp() -> None:
@@ -153,3 +177,15 @@ def test_damaged_curves_name_the_line(tmp_path: Path, change: str, message: str)
     with pytest.raises(InputError, match=message) as caught:
         read_cohpcar(path)
     assert "\n" not in str(caught.value)
+
+
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(cut=st.integers(0, 300), garble=st.binary(max_size=6), at=st.integers(0, 400))
+def test_no_damage_ends_in_a_traceback(tmp_path: Path, cut: int, garble: bytes, at: int) -> None:
+    data = cohpcar_text(curves(2), chain()).encode()
+    path = tmp_path / "COHPCAR.lobster"
+    path.write_bytes(data[:at] + garble + data[at + cut :])
+    with suppress(InputError):  # anything else is a bug
+        read_cohpcar(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,6 +183,23 @@ def test_damaged_inputs(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         read_lobsterin(path)
+
+
+@pytest.mark.data
+def test_no_damage_ends_in_a_traceback(data_dir: Path, tmp_path: Path) -> None:
+    """Seeded damage to a real lobsterout and a real lobsterin: cut out, garbled, doubled."""
+    random = np.random.default_rng(11)
+    for name, read in (("lobsterout", read_lobsterout), ("lobsterin", read_lobsterin)):
+        data = (glass(data_dir, 0) / name).read_bytes()
+        path = tmp_path / name
+        for _ in range(150):
+            first, last = np.sort(random.integers(0, len(data), 2))
+            middle = random.choice([b"", random.bytes(5), data[first:last] * 2])
+            path.write_bytes(data[:first] + middle + data[last:])
+            with suppress(InputError):  # anything else is a bug
+                result = read(path)
+                if isinstance(result, LobsterInput):
+                    _ = result.generators, result.basis
 
 
 @pytest.mark.parametrize("value", ["from 1 to", "from a to 3", "to 3", "from 1 to 2 type Na"])

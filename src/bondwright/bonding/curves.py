@@ -23,7 +23,8 @@ class CohpCurves:
             one channel that holds both.
         minus_icohp_eV: (spins, n, e) -COHP integrated from the first energy up to each energy, eV;
             its value at energy 0 is the bond's -ICOHP.
-        image: (n, 3) translation of the second atom; None when the file does not tell it.
+        image: (n, 3) translation of the second atom, each bond once as in a bond table; None for
+            curves of a file that does not tell it, which stand as in the file.
         orbitals: for each curve the two orbitals, or None for the whole bond; empty when all are
             whole bonds.
     """

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from bondwright.bonding.analysis import atom_sums
+from bondwright.bonding.files import write_bytes
 from bondwright.bonding.table import BondTable
 from bondwright.errors import InputError
 from bondwright.structure.records import atoms_from_json, atoms_to_json
@@ -150,17 +151,9 @@ def write_parquet(path: Path, table: BondTable) -> None:
 
     arrow = pa.Table.from_pandas(to_frame(table), preserve_index=False)
     note = {_HEADER: json.dumps(_header(table), allow_nan=False).encode()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            pq.write_table(arrow.replace_schema_metadata(note), file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    buffer = io.BytesIO()
+    pq.write_table(arrow.replace_schema_metadata(note), buffer, compression="zstd")
+    write_bytes(path, buffer.getvalue())
 
 
 def read_parquet(path: Path) -> BondTable:
@@ -249,6 +242,4 @@ def _read_header(data: dict[str, Any]) -> tuple[Atoms, dict[str, Any]]:
 
 def _compare_lengths(table: BondTable, listed: NDArray[np.float64]) -> None:
     """Refuse listed lengths that differ from the structure's."""
-    from dataclasses import replace
-
     replace(table, length_A=listed).check()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bondwright.bonding.curves import CohpCurves
+from bondwright.bonding.files import write_bytes
 from bondwright.bonding.lengths import LengthCurve, strength_by_length
 from bondwright.bonding.pairs import pair_labels
 from bondwright.bonding.table import BondTable
@@ -162,7 +162,4 @@ def _finish(figure: Figure, axes: Axes, path: Path, title: str) -> None:
         axes.set_title(title, fontsize="medium")
     buffer = io.BytesIO()
     figure.savefig(buffer, format=path.suffix[1:], dpi=150)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(buffer.getvalue())
-    part.replace(path)
+    write_bytes(path, buffer.getvalue())

@@ -129,18 +129,20 @@ def _numbers(
             f"{path}, line {len(lines)}: {len(rows)} energies where line 2 says {steps}; "
             "the file is cut off or damaged."
         )
-    table = np.empty((steps, columns))
-    for row, (number, text) in enumerate(rows):
+    values: list[NDArray[np.float64]] = []
+    for number, text in rows:
+        words = text.split()
         try:
-            values = np.array(text.split(), dtype=float)
+            row = np.array(words, dtype=float)
         except ValueError:
-            values = np.array([np.nan])
-        if len(values) != columns or not np.isfinite(values).all():
+            row = np.full(len(words), np.nan)
+        if len(row) != columns or not np.isfinite(row).all():
             raise InputError(
-                f"{path}, line {number}: {columns} numbers are expected and "
-                f"{len(text.split())} words found; the file is cut off or damaged."
+                f"{path}, line {number}: {columns} numbers are expected and {len(words)} words "
+                "found, or some are no numbers; the file is cut off or damaged."
             )
-        table[row] = values
+        values.append(row)
+    table = np.stack(values)
     if (np.diff(table[:, 0]) <= 0).any():
         raise InputError(f"{path}: the energies do not rise; the file is damaged.")
     return table

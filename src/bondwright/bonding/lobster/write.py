@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
 
 from bondwright.bonding.curves import CohpCurves
 from bondwright.bonding.table import BondTable
@@ -29,7 +30,8 @@ _TITLE_5_SPINS = (
 def icohplist_text(table: BondTable, dialect: Dialect = 5) -> str:
     """Return a bond table as the text of an ICOHPLIST.lobster.
 
-    Values have LOBSTER's sign (bonding is negative) and five decimals, atoms count from 1. With
+    Values have LOBSTER's sign (bonding is negative) and five decimals, atoms count from 1. A bond
+    of an atom with its own image stands twice, from either side, as LOBSTER does. With
     `icohp_by_spin_eV` of two spins both are written, else their sum.
 
     Args:
@@ -42,29 +44,24 @@ def icohplist_text(table: BondTable, dialect: Dialect = 5) -> str:
     """
     if dialect not in (3, 5):
         raise InputError(f"ICOHPLIST is written in dialect 3 or 5, not {dialect}.")
+    rows, mirrored = _both_sides(table.i == table.j)
     spins = table.icohp_by_spin_eV
-    values = -(spins if spins is not None and len(spins) == 2 else table.icohp_eV[None])
+    values = -(spins if spins is not None and len(spins) == 2 else table.icohp_eV[None])[:, rows]
+    cells = np.where(mirrored[:, None] == (dialect == 3), 1, -1) * table.image[rows]
     names = _names(table.atoms)
-    cells = -table.image if dialect == 3 else table.image
     wide = 7 if dialect == 3 else (12 if len(values) == 1 else 9)
     gap = 11 if wide == 9 else 13
+    columns = (table.i[rows], table.j[rows], table.length_A[rows], cells)
     begin = [
-        f"{k:7d} {names[i]:>{wide}} {names[j]:>{wide}}{length:{gap}.5f}{a:{gap - 5}d}{b:4d}{c:4d}"
-        for k, (i, j, length, (a, b, c)) in enumerate(
-            zip(
-                table.i.tolist(),
-                table.j.tolist(),
-                table.length_A.tolist(),
-                cells.tolist(),
-                strict=True,
-            ),
-            start=1,
+        f"{k:7d} {names[i]:>{wide}} {names[j]:>{wide}}{d:{gap}.5f}{a:{gap - 5}d}{b:4d}{c:4d}"
+        for k, (i, j, d, (a, b, c)) in enumerate(
+            zip(*(column.tolist() for column in columns), strict=True), start=1
         )
     ]
     numbers = [[_value(v) for v in spin] for spin in values.tolist()]
     if dialect == 5 and len(numbers) == 2:
-        rows = [f"{b}{u:>16}{d:>17} " for b, u, d in zip(begin, *numbers, strict=True)]
-        return "\n".join([_TITLE_5_SPINS, *rows]) + "\n"
+        pairs = [f"{b}{u:>16}{d:>17} " for b, u, d in zip(begin, *numbers, strict=True)]
+        return "\n".join([_TITLE_5_SPINS, *pairs]) + "\n"
     lines: list[str] = []
     for spin, column in enumerate(numbers, start=1):
         lines.append(_TITLE_3.format(spin=spin) if dialect == 3 else _TITLE_5)
@@ -75,8 +72,11 @@ def icohplist_text(table: BondTable, dialect: Dialect = 5) -> str:
 def cohpcar_text(curves: CohpCurves, atoms: Atoms) -> str:
     """Return curves as the text of a COHPCAR.lobster, with the average over whole bonds.
 
+    Curves with images stand once for each bond; those of an atom with its own image are written
+    twice, so that their numbers are those of `icohplist_text`.
+
     Args:
-        curves: the curves; lengths are needed.
+        curves: the curves, each whole bond before its orbitals; lengths are needed.
         atoms: the structure, for the names of the atoms.
 
     Raises:
@@ -84,33 +84,61 @@ def cohpcar_text(curves: CohpCurves, atoms: Atoms) -> str:
     """
     if curves.length_A is None:
         raise InputError("a COHPCAR names the length of each bond; these curves have none.")
-    names = _names(atoms)
     orbitals = curves.orbitals or (None,) * len(curves)
     whole = np.array([pair is None for pair in orbitals], dtype=bool)
+    own = (curves.i == curves.j) & (curves.image is not None)
+    rows, mirrored = _both_sides(own, group=np.cumsum(whole) - 1)
+    names = _names(atoms)
     labels: list[str] = []
     bond = 0
-    for i, j, length, pair in zip(
-        curves.i.tolist(), curves.j.tolist(), curves.length_A.tolist(), orbitals, strict=True
-    ):
+    for row, turned in zip(rows.tolist(), mirrored.tolist(), strict=True):
+        pair = orbitals[row]
         bond += pair is None
-        first, second = (f"[{o}]" for o in pair) if pair else ("", "")
-        labels.append(f"No.{bond}:{names[i]}{first}->{names[j]}{second}({length!r})")
-    both = -np.stack([curves.minus_cohp, curves.minus_icohp_eV], axis=-1)
-    mean = both[:, whole].mean(axis=1, keepdims=True) if whole.any() else 0 * both[:, :1]
-    spins, count, steps = curves.minus_cohp.shape
-    data = np.concatenate([mean, both], axis=1).transpose(2, 0, 1, 3).reshape(steps, -1)
-    ends = (curves.energies_eV[[0, -1]] + curves.fermi_eV).tolist()
+        ends = (f"[{o}]" for o in (pair[::-1] if turned else pair)) if pair else ("", "")
+        first, second = (
+            names[atom] + end
+            for atom, end in zip((curves.i[row], curves.j[row]), ends, strict=True)
+        )
+        labels.append(f"No.{bond}:{first}->{second}({float(curves.length_A[row])!r})")
+    both = -np.stack([curves.minus_cohp, curves.minus_icohp_eV], axis=-1)[:, rows]
+    kept = whole[rows]
+    mean = both[:, kept].mean(axis=1, keepdims=True) if kept.any() else 0 * both[:, :1]
+    data = np.concatenate([mean, both], axis=1).transpose(2, 0, 1, 3)
+    steps, spins, count = data.shape[:3]
+    ends_eV = (curves.energies_eV[[0, -1]] + curves.fermi_eV).tolist()  # noqa: N806
     head = [
         "bondwright ; COHP. Energy is shifted such that the Fermi level lies at 0 eV.",
-        f"{count + 1:10d} {spins:10d} {steps:10d} "
-        + " ".join(f"{value:13.5e}" for value in (*ends, curves.fermi_eV)),
+        f"{count:10d} {spins:10d} {steps:10d} "
+        + " ".join(f"{value:13.5e}" for value in (*ends_eV, curves.fermi_eV)),
         "Average",
     ]
-    rows = [
+    lines = [
         f"{energy:9.5f} " + " ".join(f"{_value(v):>9}" for v in row)
-        for energy, row in zip(curves.energies_eV.tolist(), data.tolist(), strict=True)
+        for energy, row in zip(
+            curves.energies_eV.tolist(), data.reshape(steps, -1).tolist(), strict=True
+        )
     ]
-    return "\n".join([*head, *labels, *rows]) + "\n"
+    return "\n".join([*head, *labels, *lines]) + "\n"
+
+
+def _both_sides(
+    own: NDArray[np.bool_], group: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return rows in writing order, bonds of an atom with its own image twice.
+
+    Args:
+        own: (n,) whether a row is such a bond.
+        group: (n,) rows of one bond have one number, rising; None where each row is a bond.
+
+    Returns:
+        (m,) rows, and (m,) whether each is the second time.
+    """
+    rows = np.arange(len(own))
+    group = rows if group is None else group
+    twice = np.concatenate([rows, rows[own]])
+    mirrored = np.arange(len(twice)) >= len(rows)
+    order = np.lexsort((twice, mirrored, group[twice]))
+    return twice[order], mirrored[order]
 
 
 def _names(atoms: Atoms) -> list[str]:
