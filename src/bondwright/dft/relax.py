@@ -7,10 +7,11 @@ of an isotropic solid. The mesh of k-points is chosen once, for the first struct
 Every solved step is a record in the folder, and the optimizer is deterministic: a second call walks
 through the records in no time and goes on where the first one ended, also after kill -9.
 
-Plane waves: a stress is the derivative of the energy at a fixed number of plane waves, the energy of
-each step is one at a fixed cut-off, in a basis made for that step's cell. The last energy therefore
-is what a single point of the final structure gives, but a low cut-off leaves the cell a little too
-small, by the Pulay stress. Raise the cut-off, or fit an equation of state, where that matters.
+Plane waves: a stress is the derivative of the energy at a fixed number of plane waves, while the
+energy of each step is one at a fixed cut-off, in a basis made for that step's cell. The last energy
+therefore is what a single point of the final structure gives, but a low cut-off leaves the cell a
+little too small, by the Pulay stress. Raise the cut-off, or fit an equation of state, where that
+matters.
 """
 
 # ruff: noqa: N815 (units stand in names as they are written)
