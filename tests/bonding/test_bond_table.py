@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,12 @@ from ase import Atoms
 from ase.build import bulk
 
 from bondwright.bonding.acceptance import accept_label
+from bondwright.bonding.analysis import first_shell, strength_groups
+from bondwright.bonding.describe import describe
+from bondwright.bonding.export import read_parquet, write_parquet
+from bondwright.bonding.lengths import strength_by_length
+from bondwright.bonding.lobster import bond_table, icohplist_text, read_icohplist
+from bondwright.bonding.network import bond_network
 from bondwright.bonding.pairs import pair_label, pair_labels
 from bondwright.bonding.table import BondTable
 from bondwright.errors import InputError
@@ -84,6 +91,51 @@ def test_tables_of_one_structure_are_matched() -> None:
     assert all(len(rows) == 0 for rows in here.match(nothing))
     nothing.check()
     assert nothing.pair_types() == {}
+
+
+def test_two_windows_of_lengths_are_joined() -> None:
+    whole = table_of(rocksalt()).sort("length")
+    short, long = whole.between(0, 3.5), whole.between(2.5, 5.0)
+    joined = short.join(long)
+    assert not len(joined.missing(4.2))
+    np.testing.assert_array_equal(joined.sort().icohp_eV, whole.sort().icohp_eV)
+    joined.check()
+    with pytest.raises(InputError, match=r"bond Na0-Cl1 .* in one table and"):
+        short.join(replace(long, icohp_eV=long.icohp_eV + 0.1))
+    with pytest.raises(InputError, match="'test' and 'other'"):
+        short.join(replace(long, method="other"))
+    moved = rocksalt()
+    moved.rattle(0.01, seed=1)
+    with pytest.raises(InputError, match="different structures"):
+        short.join(table_of(moved))
+
+
+def test_a_large_glass_takes_no_time(tmp_path: Path) -> None:
+    """70,000 bonds of 10,000 atoms: 2.7 s of CPU for all of this, first imports included.
+
+    The limit is six times that, for slow machines; work that loops over pairs of bonds fails it.
+    """
+    edge, random = 55.97, np.random.default_rng(0)
+    grid = np.stack(np.meshgrid(*[np.arange(22)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    places = grid[random.permutation(len(grid))[:10_000]] * edge / 22
+    atoms = Atoms(["Zr"] * 4900 + ["Cu"] * 4900 + ["Al"] * 200, places, cell=[edge] * 3, pbc=True)
+    atoms.rattle(0.2, seed=1)
+    table = table_of(atoms, 3.8)
+    assert 60_000 < len(table) < 80_000
+    begin = time.process_time()
+    table.check()
+    assert len(table.match(table.sort("strength"))[0]) == len(table)
+    assert not len(table.missing(3.8))
+    assert len(describe(table)) > 100
+    assert len(strength_by_length(table)) == 6
+    assert first_shell(table).shape == (len(table), 2)
+    assert strength_groups(table, quantile=0.5).max() == 2
+    assert bond_network(table).dimension.max() == 3
+    write_parquet(tmp_path / "bonds.parquet", table)
+    assert len(read_parquet(tmp_path / "bonds.parquet")) == len(table)
+    (tmp_path / "ICOHPLIST.lobster").write_text(icohplist_text(table))
+    assert len(bond_table(read_icohplist(tmp_path / "ICOHPLIST.lobster"), atoms)) == len(table)
+    assert time.process_time() - begin < 16
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bondwright.bonding.pairs import canonical_bonds, pair_label, pair_labels
 from bondwright.errors import InputError
+from bondwright.structure.identity import content_hash
 from bondwright.structure.neighbours import Pairs, neighbour_pairs
 
 LENGTH_TOLERANCE_A = 1e-3
@@ -204,6 +205,44 @@ class BondTable:
         same = (both[order[1:]] == both[order[:-1]]).all(axis=1)
         # The sort is stable: of two equal keys the first comes from this table.
         return order[:-1][same], order[1:][same] - len(self)
+
+    def join(self, other: BondTable, tolerance_eV: float = 1e-4) -> Self:  # noqa: N803
+        """Return these bonds and those that only `other` lists, behind them.
+
+        Args:
+            other: bonds of the same structure by the same method, e.g. those of another window of
+                lengths. Charge spilling and details stay as they are here.
+            tolerance_eV: largest difference of -ICOHP between the two for a bond that both list.
+
+        Raises:
+            InputError: another structure or method, or the two disagree on a bond.
+        """
+        if self.method != other.method:
+            raise InputError(
+                f"bonds of {self.method!r} and {other.method!r} are not put into one table."
+            )
+        if content_hash(self.atoms) != content_hash(other.atoms):
+            raise InputError("bonds of two different structures are not put into one table.")
+        mine, theirs = self.match(other)
+        apart = np.abs(self.icohp_eV[mine] - other.icohp_eV[theirs])
+        if len(apart) and apart.max() > tolerance_eV:
+            row = int(apart.argmax())
+            raise InputError(
+                f"{self._name(int(mine[row]))} has -ICOHP {self.icohp_eV[mine[row]]:.5f} eV in one "
+                f"table and {other.icohp_eV[theirs[row]]:.5f} eV in the other."
+            )
+        new = other.select(np.setdiff1d(np.arange(len(other)), theirs))
+        here, there = self.icohp_by_spin_eV, new.icohp_by_spin_eV
+        both = here is not None and there is not None and len(here) == len(there)
+        return replace(
+            self,
+            i=np.concatenate([self.i, new.i]),
+            j=np.concatenate([self.j, new.j]),
+            image=np.concatenate([self.image, new.image]),
+            length_A=np.concatenate([self.length_A, new.length_A]),
+            icohp_eV=np.concatenate([self.icohp_eV, new.icohp_eV]),
+            icohp_by_spin_eV=np.concatenate([here, there], axis=1) if both else None,
+        )
 
     def missing(self, cutoff_A: float | Mapping[tuple[str, str], float]) -> Pairs:  # noqa: N803
         """Return the pairs of atoms within a cutoff that the table does not list.
