@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bondwright.dft.brillouin import (
     CONVENTION,
+    KPath,
     irreducible_mesh,
     standard_path,
     standard_primitive,
@@ -29,6 +30,9 @@ from bondwright.structure.records import atoms_to_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_BETWEEN = 3  # k-points that look for an edge on either side of where the path has it
+_SAME = 1e-9
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,8 @@ def band_structure(
     """Compute the band structure of a crystal along the standard path of its lattice.
 
     The ground state is found on the mesh of the settings; eigenvalues follow at its fixed density.
-    The gap is the smallest one on path and mesh together, because band edges may lie off the path.
+    The gap is the smallest one on path and mesh together, because band edges may lie off the path;
+    an edge on the path is looked for once more between its neighbours.
 
     Args:
         atoms: fully periodic structure (Å), any cell; it is reduced to the standard primitive one.
@@ -140,11 +145,20 @@ def band_structure(
         fixed.expect(len(mesh.kpoints) + len(path.kpoints))
         on_mesh = fixed.eigenvalues("mesh", mesh.kpoints)
         on_path = fixed.eigenvalues("path", path.kpoints)
-    gap = find_gap(
-        np.concatenate([on_path, on_mesh], axis=1),
-        np.concatenate([path.kpoints, mesh.kpoints]),
-        occupied_bands(on_mesh, ground.fermi_eV),
-    )
+        occupied = occupied_bands(on_mesh, ground.fermi_eV)
+        bands_there = min(on_path.shape[2], on_mesh.shape[2])
+        seen = np.concatenate([e[:, :, :bands_there] for e in (on_path, on_mesh)], axis=1)
+        where = np.concatenate([path.kpoints, mesh.kpoints])
+        gap = find_gap(seen, where, occupied)
+        between = _around_edges(gap, path)
+        if len(between):
+            fixed.expect(len(between))
+            more = fixed.eigenvalues("edges", between)[:, :, :bands_there]
+            gap = find_gap(
+                np.concatenate([seen[:, :, : more.shape[2]], more], axis=1),
+                np.concatenate([where, between]),
+                occupied,
+            )
     bands = replace(
         begun,
         message="" if gap.metal is not None else "no empty band was computed: the gap is unknown.",
@@ -200,6 +214,25 @@ def plot_bands(bands: BandStructure, window_eV: tuple[float, float] = (-12.0, 8.
         kind = "direct" if bands.gap.direct else "indirect"
         axes.set_title(f"{kind} gap {bands.gap.gap_eV:.2f} eV", fontsize=10)
     return figure
+
+
+def _around_edges(gap: Gap, path: KPath) -> NDArray[np.float64]:
+    """Return k-points between each band edge on the path and its neighbours there."""
+    found: dict[tuple[float, ...], None] = {}  # a set that keeps its order
+    for edge in (gap.valence_top, gap.conduction_bottom):
+        if edge is None:
+            continue
+        visits = np.abs(path.kpoints - np.array(edge.kpoint)).max(axis=1) < _SAME
+        for at in np.flatnonzero(visits):
+            for near in (at - 1, at + 1):
+                if not 0 <= near < len(path.kpoints) or (
+                    path.distances_per_A[near] == path.distances_per_A[at]  # a jump
+                ):
+                    continue
+                for share in range(1, _BETWEEN + 1):
+                    step = (path.kpoints[near] - path.kpoints[at]) * share / (_BETWEEN + 1)
+                    found[tuple(np.round(path.kpoints[at] + step, 9).tolist())] = None
+    return np.array(list(found)).reshape(-1, 3)
 
 
 def _merged(ticks: Sequence[tuple[str, float]]) -> tuple[list[float], list[str]]:

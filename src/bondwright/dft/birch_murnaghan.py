@@ -12,6 +12,7 @@ from ase.units import GPa
 from bondwright.errors import InputError
 
 PARAMETERS = 4
+_FAR = 2 ** (2 / 3)  # in V^(-2/3): half the smallest volume, twice the largest
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ def fit_birch_murnaghan(volumes: Sequence[float], energies: Sequence[float]) -> 
     slope, second, third = (curve.deriv(n) for n in (1, 2, 3))
     found = np.asarray(slope.roots(), dtype=complex)
     roots = [float(r.real) for r in found if abs(r.imag) < 1e-9 and r.real > 0]
-    minima = [r for r in roots if second(r) > 0]
+    # A cubic through points without a minimum may have one far away; that one means nothing.
+    near = (float(x.min()) / _FAR, float(x.max()) * _FAR)
+    minima = [r for r in roots if second(r) > 0 and near[0] < r < near[1]]
     if not minima:
         raise InputError(
             "no Birch-Murnaghan curve with a minimum goes through these energies; look for a "

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import spglib
 from ase import Atoms
+from ase.dft.kpoints import parse_path_string
 from numpy.typing import NDArray
 
 from bondwright.dft.settings import Spin
@@ -16,6 +17,7 @@ from bondwright.errors import InputError
 
 SYMPREC = 0.01
 """Å; atoms nearer than this to their symmetric places are taken to be there."""
+_SLACK = 1e-6  # steps; a length that is a whole number of spacings takes no point more
 
 CONVENTION = (
     "primitive cell standardised by spglib (idealised, symprec 0.01 Å); path and labels of "
@@ -101,17 +103,33 @@ def standard_path(primitive: Atoms, spacing_per_A: float) -> KPath:  # noqa: N80
 
     Args:
         primitive: what `standard_primitive` returned.
-        spacing_per_A: distance between neighbouring points, Å^-1 with 2 pi.
+        spacing_per_A: largest distance between neighbouring points, Å^-1 with 2 pi.
 
     Raises:
         InputError: the spacing is not positive.
     """
     if not (np.isfinite(spacing_per_A) and spacing_per_A > 0):
         raise InputError(f"the spacing along the path is {spacing_per_A}; give a positive number.")
-    path = primitive.cell.bandpath(density=1 / spacing_per_A)
-    along, places, labels = path.get_linear_kpoint_axis()
-    ticks = tuple((str(label), float(place)) for label, place in zip(labels, places, strict=True))
-    return KPath(np.asarray(path.kpts), np.asarray(along), ticks, str(path.path))
+    standard = primitive.cell.bandpath(npoints=0)
+    reciprocal = 2 * np.pi * primitive.cell.reciprocal().array
+    kpoints: list[NDArray[np.float64]] = []
+    distances: list[float] = []
+    ticks: list[tuple[str, float]] = []
+    along = 0.0
+    for stretch in parse_path_string(standard.path):
+        corners = [np.asarray(standard.special_points[name], dtype=float) for name in stretch]
+        ticks.append((stretch[0], along))
+        kpoints.append(corners[0])
+        distances.append(along)
+        for name, begin, end in zip(stretch[1:], corners, corners[1:], strict=False):
+            length = float(np.linalg.norm((end - begin) @ reciprocal))
+            steps = max(1, int(np.ceil(length / spacing_per_A - _SLACK)))
+            for step in range(1, steps + 1):
+                kpoints.append(begin + (end - begin) * (step / steps))
+                distances.append(along + length * step / steps)
+            along += length
+            ticks.append((name, along))
+    return KPath(np.array(kpoints), np.array(distances), tuple(ticks), str(standard.path))
 
 
 def irreducible_mesh(atoms: Atoms, size: tuple[int, int, int], spin: Spin) -> IrreducibleMesh:

@@ -32,7 +32,8 @@ from bondwright.structure.symmetry import lattice_system, symmetry_dataset
 
 TASK = "equation-of-state"
 _SHIFTS = 6
-_ROUGH_EV_PER_ATOM = 0.001
+_ROUGH = 0.02
+"""Scatter about the curve, as a share of the energies' range, above which B0 may be 10 % off."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class EquationOfState:
         mesh: the k-points, the same at all volumes.
         shape_relaxed: whether the shape of the cell was relaxed at each volume.
         reason: stable slug when not converged ("minimum-outside-range", "no-minimum",
-            "too-few-points", or that of the engine).
+            "energies-scatter", or that of the engine where too few volumes converged).
         message: one sentence for people; empty when all is well.
         points: all volumes that were computed, smallest first.
         fitted: indices of the points that the curve goes through.
@@ -270,15 +271,22 @@ def _fitted(row: _Row, points: list[EosPoint]) -> EquationOfState:
             f"The curve's minimum ({curve.volume_A3:.2f} Å³) lies outside the volumes; the points "
             "scatter too much.",
         )
+    energies = [p.energy_eV for p in points]
+    free = len(points) - PARAMETERS
+    scatter = curve.residual_eV * (len(points) / free) ** 0.5
+    if scatter > _ROUGH * (max(energies) - min(energies)):
+        return row.end(
+            Status.NOT_CONVERGED,
+            "energies-scatter",
+            f"The energies scatter by {1000 * scatter:.1f} meV about the curve, too much for a "
+            "bulk modulus: raise the cut-off (the number of plane waves jumps with the volume) or "
+            "the k-points, or look for a phase transition inside the range.",
+        )
     best = _at_volume(points, curve.volume_A3, degree=2)
-    rough = curve.residual_eV / len(best)
     return row.end(
         Status.CONVERGED,
         "",
-        ""
-        if rough <= _ROUGH_EV_PER_ATOM
-        else f"The energies scatter by {1000 * rough:.1f} meV/atom about the curve: raise the "
-        "cut-off or the k-points, or look for a phase transition inside the range.",
+        "",
         fitted=tuple(p.index for p in points),
         curve=curve,
         atoms=best,

@@ -68,9 +68,10 @@ class FixedDensity:
         for start in range(0, len(kpoints), _CHUNK):
             key = f"{name}-{start}"
             chunk = kpoints[start : start + _CHUNK]
-            if key not in self._state.points:
-                values = self._session.eigenvalues(chunk)
-                self._state.keep(key, {"eigenvalues_eV": np.round(values, _DIGITS).tolist()})
+            where = np.round(chunk, 9).tolist()
+            if self._state.points.get(key, {}).get("kpoints") != where:
+                values = np.round(self._session.eigenvalues(chunk), _DIGITS).tolist()
+                self._state.keep(key, {"kpoints": where, "eigenvalues_eV": values})
             parts.append(np.array(self._state.points[key]["eigenvalues_eV"], dtype=float))
             self._tell(f"{name}: {start + len(chunk)} of {len(kpoints)} k-points", len(chunk))
         bands = min(part.shape[2] for part in parts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +12,14 @@ from ase import Atoms, units
 from ase.calculators.calculator import Calculator, all_changes
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
+from ase.optimize.cellawarebfgs import CellAwareBFGS
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from bondwright.dft.calculation import Calculation, Status
 from bondwright.dft.engine import Session
 from bondwright.dft.settings import DftSettings
+
+_LONGEST_STEP_A = 0.1
 
 
 @dataclass(frozen=True)
@@ -83,17 +88,20 @@ def settle(session: Session, atoms: Atoms, settings: DftSettings, *, shape: bool
     moving = atoms.copy()
     calculator = _SessionCalculator(session, stress=shape)
     moving.calc = calculator
-    target = FrechetCellFilter(moving, constant_volume=True) if shape else moving
+    if shape:  # a first Hessian of an isotropic solid saves half of the steps
+        cell = FrechetCellFilter(moving, exp_cell_factor=1.0, constant_volume=True)
+        optimizer = CellAwareBFGS(cell, logfile=None, maxstep=_LONGEST_STEP_A)
+        optimizer.smax = 0.0  # whether it has converged is decided below
+    else:
+        optimizer = BFGS(moving, logfile=None, maxstep=_LONGEST_STEP_A)
     steps = 0
-    try:
-        with BFGS(target, logfile=None) as optimizer:
-            for _ in optimizer.irun(fmax=0.0, steps=settings.max_relax_steps):
-                moving.get_forces()
-                steps = optimizer.nsteps
-                if _rests(calculator.last, settings, shape=shape):
-                    break
-    except _StoppedError:
-        pass
+    with warnings.catch_warnings(), suppress(_StoppedError):
+        # The cell filter's matrix logarithm reports errors of 1e-13.
+        warnings.filterwarnings("ignore", message="logm result may be inaccurate")
+        for _ in optimizer.irun(fmax=0.0, steps=settings.max_relax_steps):
+            steps = optimizer.nsteps
+            if _rests(calculator.last, settings, shape=shape):
+                break
     found = calculator.last
     assert found is not None  # noqa: S101 (the first evaluation has been done)
     still = moving.copy()
