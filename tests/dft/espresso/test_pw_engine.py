@@ -167,26 +167,25 @@ def test_scf_that_does_not_settle(potentials: Path, tmp_path: Path) -> None:
 
 def test_time_limit_and_going_on(potentials: Path, tmp_path: Path) -> None:
     """Fault 42: runs that stop at their time limit add up to the result of one long run."""
-    atoms = bulk("Si", "diamond", a=5.43, cubic=True)
+    atoms = bulk("Si", "diamond", a=5.43)
     atoms.rattle(0.05, seed=1)
-    limit, reasons, modes = 0.5, [], []
-    for _ in range(40):
+    settings = DftSettings(cutoff_eV=300, kpoints=(3, 3, 3), smearing_eV=0.1)
+    limit, reasons, modes = 0.3, [], []
+    for _ in range(30):
         engine = EspressoEngine(pseudo_folder=potentials, time_limit_s=limit)
-        found = engine.open(SILICON, tmp_path).solve(atoms)
+        found = engine.open(settings, tmp_path).solve(atoms)
         modes.append("'restart'" in (tmp_path / "run" / "pw.in").read_text())
         reasons.append(found.reason)
         if found.status is Status.CONVERGED:
             break
         assert found.energy_eV is None
-        if found.reason == "no-progress":  # on a busy machine half a second may be too short
-            limit *= 2
-        else:
-            assert (found.status, found.reason) == (Status.INTERRUPTED, "walltime")
-            assert found.notes["restart"] == "continue"
+        assert found.reason in ("walltime", "no-progress")
+        assert (found.status is Status.INTERRUPTED) == (found.reason == "walltime")
+        limit *= 1.3  # how far it comes in a given time depends on what else the machine does
     assert found.status is Status.CONVERGED
     assert reasons[0] == "walltime"
     assert any(modes)
-    whole = session(potentials, tmp_path / "whole").solve(atoms)
+    whole = session(potentials, tmp_path / "whole", settings).solve(atoms)
     assert found.energy_eV == pytest.approx(whole.energy_eV, abs=1e-5)
 
 
@@ -261,10 +260,30 @@ def test_what_is_missing_is_said_in_one_line(potentials: Path, tmp_path: Path) -
         engine.version()
     with pytest.raises(InputError, match="prints no version"):
         EspressoEngine(program="true").version()
-    with pytest.raises(InputError, match="no PBE pseudopotential for Cu"):
-        session(potentials, tmp_path).solve(bulk("Cu"))
+    found = session(potentials, tmp_path).solve(bulk("Cu"))
+    assert (found.status, found.reason) == (Status.FAILED, "pseudopotential-missing")
+    assert "no PBE pseudopotential for Cu" in found.message
     with pytest.raises(InputError, match="no such folder"):
         EspressoEngine(pseudo_folder=tmp_path / "absent").open(SILICON, tmp_path)
+
+
+def test_structures_that_are_none(potentials: Path, tmp_path: Path) -> None:
+    """Fault 13: a status, not an exception, and pw.x is not even started."""
+    engine = session(potentials, tmp_path)
+    close = silicon()
+    close.positions[1] = close.positions[0] + 0.1
+    broken = silicon()
+    broken.positions[0, 0] = np.nan
+    for atoms, reason in (
+        (close, "atoms-too-close"),
+        (broken, "bad-structure"),
+        (Atoms("Si", pbc=True), "bad-structure"),
+        (Atoms(), "bad-structure"),
+    ):
+        found = engine.solve(atoms)
+        assert (found.status, found.reason) == (Status.FAILED, reason)
+        assert found.energy_eV is None
+    assert not (tmp_path / "run" / "pw.in").exists()
 
 
 def test_mpi_prefix(potentials: Path, tmp_path: Path) -> None:

@@ -41,11 +41,15 @@ from bondwright.dft.records import read_record, request_digest, settings_to_json
 from bondwright.dft.settings import DftSettings
 from bondwright.dft.spin import initial_moments
 from bondwright.errors import InputError
+from bondwright.structure.neighbours import shortest_contact
 from bondwright.structure.records import atoms_from_json, atoms_to_json
 from bondwright.structure.write import write_text
 
 LARGEST_MOVE_A = 0.3
 """A density is a better start than free atoms while no atom has moved further than this (Å)."""
+
+SHORTEST_CONTACT_A = 0.5
+"""Atoms closer than this (Å) are no structure; pw.x would fall over in its diagonalisation."""
 
 _TIME_TO_SAVE = 1.25, 10.0  # killed after the limit times this, plus this many seconds
 
@@ -160,9 +164,24 @@ class EspressoSession:
         """Find the ground state; see `Session.solve`.
 
         A record of the same request is returned at once. A run that was interrupted is taken up
-        where it stopped for as long as each run brings progress.
+        where it stopped for as long as each run brings progress. Reasons, beside those of
+        `espresso.messages`: "bad-structure", "atoms-too-close", "pseudopotential-missing",
+        "scf-not-converged", "walltime", "no-progress", "interrupted", "killed-while-saving".
         """
-        potentials = self._potentials(atoms)
+        problem = _unusable(atoms)
+        try:
+            potentials = self._potentials(atoms)
+        except InputError as error:
+            problem = problem or ("pseudopotential-missing", str(error))
+        if problem is not None:
+            return Calculation(
+                Status.FAILED,
+                atoms=atoms.copy(),
+                engine=f"espresso {self._version}",
+                settings=settings_to_json(self._settings),
+                reason=problem[0],
+                message=problem[1],
+            )
         moments = initial_moments(atoms, self._settings.spin)
         digest = self._digest(atoms, potentials, moments)
         record = self._folder / "records" / f"{digest}.json"
@@ -425,6 +444,23 @@ class EspressoSession:
         moved = (moved - np.rint(moved)) @ atoms.cell.array
         near = np.linalg.norm(moved, axis=1).max() < LARGEST_MOVE_A
         return bool(near and np.abs(strain).max() < 0.1)
+
+
+def _unusable(atoms: Atoms) -> tuple[str, str] | None:
+    """Return reason and message for a structure that pw.x should not be given."""
+    finite = np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()
+    if not (len(atoms) and finite and atoms.pbc.all() and abs(atoms.cell.volume) > 0):
+        return "bad-structure", (
+            "The structure needs atoms, finite positions and a cell periodic in three directions."
+        )
+    contact = shortest_contact(atoms)
+    if contact.distance < SHORTEST_CONTACT_A:
+        pair = "-".join(atoms.symbols[k] for k in (contact.i, contact.j))
+        return "atoms-too-close", (
+            f"{pair} atoms are {contact.distance:.2f} Å apart; nothing below "
+            f"{SHORTEST_CONTACT_A} Å is calculated."
+        )
+    return None
 
 
 def _worth_keeping(found: Calculation) -> bool:

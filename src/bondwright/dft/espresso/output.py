@@ -15,13 +15,12 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
-from numpy.typing import NDArray
 
-from bondwright.dft.espresso.bands import BandReader, Bands, gap_of
-from bondwright.dft.espresso.facts import PwError, PwOutput, PwStep, ScfIteration
+from bondwright.dft.espresso.facts import PwError, PwOutput, ScfIteration
+from bondwright.dft.espresso.geometry import Geometry
+from bondwright.dft.espresso.step import StepReader
+from bondwright.dft.espresso.text import FLOAT, TRIPLE, after_equals, integer, real
 from bondwright.dft.espresso.units import (
-    BOHR_A,
     RY_PER_BOHR3_TO_GPA,
     RY_PER_BOHR_TO_EV_PER_A,
     RYDBERG_EV,
@@ -44,32 +43,27 @@ MARKS = {
 }
 """Remarks without an error block, by name."""
 
-_FLOAT = r"[-+]?\d+\.\d*(?:[EeDd][-+]?\d+)?"
-_TRIPLE = rf"({_FLOAT})\s*({_FLOAT})\s*({_FLOAT})"
 _PROGRAM = re.compile(r"Program PWSCF v\.?\s*(\S+)")
-_ENERGY = re.compile(rf"total energy\s+=\s*({_FLOAT})\s*Ry")
-_ACCURACY = re.compile(rf"estimated scf accuracy\s+<\s*({_FLOAT})\s*Ry")
-_SMEARED = re.compile(rf"smearing contrib\. \(-TS\)\s+=\s*({_FLOAT})\s*Ry")
+_ENERGY = re.compile(rf"total energy\s+=\s*({FLOAT})\s*Ry")
+_ACCURACY = re.compile(rf"estimated scf accuracy\s+<\s*({FLOAT})\s*Ry")
+_SMEARED = re.compile(rf"smearing contrib\. \(-TS\)\s+=\s*({FLOAT})\s*Ry")
 _ITERATION = re.compile(r"^\s+iteration #\s*(\d+)")
-_FERMI = re.compile(rf"the Fermi energy is\s+({_FLOAT})\s+ev")
-_TWO_FERMI = re.compile(rf"spin up/dw Fermi energies are\s+({_FLOAT})\s+({_FLOAT})\s+ev")
-_HOMO = re.compile(rf"highest occupied level \(ev\):\s+({_FLOAT})")
+_FERMI = re.compile(rf"the Fermi energy is\s+({FLOAT})\s+ev")
+_TWO_FERMI = re.compile(rf"spin up/dw Fermi energies are\s+({FLOAT})\s+({FLOAT})\s+ev")
+_HOMO = re.compile(rf"highest occupied level \(ev\):\s+({FLOAT})")
 _HOMO_LUMO = re.compile(
-    rf"highest occupied, lowest unoccupied level \(ev\):\s+({_FLOAT})\s+({_FLOAT})"
+    rf"highest occupied, lowest unoccupied level \(ev\):\s+({FLOAT})\s+({FLOAT})"
 )
-_FORCE = re.compile(rf"^\s+atom\s+(\d+) type\s+\d+\s+force =\s*{_TRIPLE}\s*$")
-_AXIS = re.compile(rf"a\(([123])\) = \(\s*{_TRIPLE}\s*\)")
-_TAU = re.compile(rf"^\s+\d+\s+(\S+)\s+tau\(\s*\d+\s*\) = \(\s*{_TRIPLE}\s*\)")
-_ALAT = re.compile(rf"celldm\(1\)=\s*({_FLOAT})")
+_FORCE = re.compile(rf"^\s+atom\s+(\d+) type\s+\d+\s+force =\s*{TRIPLE}\s*$")
 _SMEARING = re.compile(
-    rf"number of k points=\s*(\d+)(?:\s+(\S+) smearing, width \(Ry\)=\s*({_FLOAT}))?"
+    rf"number of k points=\s*(\d+)(?:\s+(\S+) smearing, width \(Ry\)=\s*({FLOAT}))?"
 )
-_MOMENT = re.compile(rf"^\s+atom[:\s]\s*\d+.*charge[:=]\s*{_FLOAT}\s+magn[:=]\s*({_FLOAT})")
+_MOMENT = re.compile(rf"^\s+atom[:\s]\s*\d+.*charge[:=]\s*{FLOAT}\s+magn[:=]\s*({FLOAT})")
 _ERROR = re.compile(r"^\s*Error in routine\s+(\S+) \(")
 _OLD_ERROR = re.compile(r"^\s*from (\S+)\s*: error #")
 _CLOCK = re.compile(r"^\s+PWSCF\s+:.*CPU\s+(.*)WALL")
 _PARTS = re.compile(r"(\d+(?:\.\d+)?)\s*([dhms])")
-_CPU = re.compile(rf"total cpu time spent up to now is\s+({_FLOAT})\s+secs")
+_CPU = re.compile(rf"total cpu time spent up to now is\s+({FLOAT})\s+secs")
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _SMEARINGS = {
     "fermi-dirac": "fermi-dirac",
@@ -101,80 +95,6 @@ def read_pw_output(source: Path | str) -> PwOutput:
     return _Scanner(text).scan("")
 
 
-def zero_width(free_energy: float, minus_ts: float | None, smearing: str) -> float:
-    """Extrapolate a total energy to zero smearing width.
-
-    For Fermi-Dirac and Gaussian smearing F and E leave the limit by the same amount in opposite
-    directions at lowest order, so that their mean is right: E0 = F + TS/2 (M. J. Gillan, J. Phys.:
-    Condens. Matter 1, 689 (1989)). Methfessel-Paxton and cold smearing are made such that F
-    itself is already right to that order (Phys. Rev. B 40, 3616; Phys. Rev. Lett. 82, 3296).
-
-    Args:
-        free_energy: F = E - TS.
-        minus_ts: -TS; None without smearing.
-        smearing: as in `PwOutput.smearing`; for an unknown kind F is returned.
-    """
-    if minus_ts is None or smearing not in ("fermi-dirac", "gaussian"):
-        return free_energy
-    return free_energy - minus_ts / 2
-
-
-class _Step:
-    """A geometry that is being read."""
-
-    def __init__(self, atoms: Atoms | None) -> None:
-        self.atoms = atoms
-        self.iterations: list[ScfIteration] = []
-        self.converged: bool | None = None
-        self.energy: float | None = None
-        self.smeared: float | None = None
-        self.forces: NDArray[np.float64] | None = None
-        self.stress: NDArray[np.float64] | None = None
-        self.fermi: float | None = None
-        self.homo: float | None = None
-        self.lumo: float | None = None
-        self.moment: float | None = None
-        self.absolute: float | None = None
-        self.moments: NDArray[np.float64] | None = None
-        self.bands = BandReader()
-
-    @property
-    def empty(self) -> bool:
-        return not self.iterations and self.energy is None and self.fermi is None
-
-    def finished(self, smearing: str, electrons: float | None, count: int | None) -> PwStep:
-        """Return what is known of the step."""
-        bands = self.bands.bands(count)
-        decided = self.energy is not None and self.converged is not False
-        return PwStep(
-            atoms=self.atoms,
-            iterations=tuple(self.iterations),
-            scf_converged=self.converged,
-            free_energy_eV=self.energy,
-            smearing_eV=self.smeared,
-            energy_eV=zero_width(self.energy, self.smeared, smearing)
-            if self.energy is not None
-            else None,
-            forces_eV_per_A=self.forces if decided else None,
-            stress_GPa=self.stress if decided else None,
-            fermi_eV=self.fermi,
-            homo_eV=self.homo,
-            lumo_eV=self.lumo,
-            gap_eV=self._gap(bands, electrons),
-            magnetic_moment=self.moment,
-            absolute_moment=self.absolute,
-            magnetic_moments=self.moments,
-            bands=bands,
-        )
-
-    def _gap(self, bands: Bands | None, electrons: float | None) -> float | None:
-        if self.homo is not None and self.lumo is not None:
-            return max(0.0, self.lumo - self.homo)
-        if bands is None:
-            return None
-        return gap_of(bands.eigenvalues_eV, fermi=self.fermi, electrons=electrons)
-
-
 class _Scanner:
     """Goes through the lines of an output once."""
 
@@ -191,11 +111,8 @@ class _Scanner:
         self.kpoints: int | None = None
         self.smearing = ""
         self.width: float | None = None
-        self.alat: float | None = None
-        self.cell: NDArray[np.float64] | None = None
-        self.symbols: list[str] | None = None
-        self.positions: NDArray[np.float64] | None = None
-        self.steps: list[_Step] = []
+        self.geometry = Geometry()
+        self.steps: list[StepReader] = []
         self.final: Atoms | None = None
         self.relaxed: bool | None = None
         self.errors: list[PwError] = []
@@ -207,7 +124,7 @@ class _Scanner:
 
     # -- what is at hand ---------------------------------------------------------------------
 
-    def step(self) -> _Step:
+    def step(self) -> StepReader:
         """Return the step that is being read, beginning one when there is none."""
         if not self.steps:
             self.begin()
@@ -216,15 +133,9 @@ class _Scanner:
     def begin(self) -> None:
         """Begin a step at the geometry printed last, unless the current one is untouched."""
         if self.steps and self.steps[-1].empty:
-            self.steps[-1].atoms = self.geometry()
+            self.steps[-1].atoms = self.geometry.atoms()
             return
-        self.steps.append(_Step(self.geometry()))
-
-    def geometry(self) -> Atoms | None:
-        """Return the geometry printed last."""
-        if self.cell is None or self.symbols is None or self.positions is None:
-            return None
-        return Atoms(self.symbols, positions=self.positions, cell=self.cell, pbc=True)
+        self.steps.append(StepReader(self.geometry.atoms()))
 
     # -- the walk ----------------------------------------------------------------------------
 
@@ -256,7 +167,7 @@ class _Scanner:
             smearing_width_eV=self.width,
             steps=tuple(steps),
             final_atoms=self.final or (with_energy[-1] if with_energy else None),
-            next_atoms=self.geometry(),
+            next_atoms=self.geometry.atoms(),
             relaxed=self.relaxed,
             errors=tuple(self.errors),
             marks=frozenset(self.marks),
@@ -277,50 +188,34 @@ class _Scanner:
             self.version, self.stage = found[1], "start"
 
     def number_of_atoms(self, line: str) -> None:
-        self.count = _integer(line)
+        self.count = integer(line)
 
     def number_of_electrons(self, line: str) -> None:
-        self.electrons = _after_equals(line)
+        self.electrons = after_equals(line)
 
     def number_of_bands(self, line: str) -> None:
-        self.band_count = _integer(line)
+        self.band_count = integer(line)
 
     def kpoint_line(self, line: str) -> None:
         if found := _SMEARING.search(line):
             self.kpoints = int(found[1])
             if found[2]:
                 self.smearing = _SMEARINGS.get(found[2].lower(), "")
-                self.width = _real(found[3]) * RYDBERG_EV
+                self.width = real(found[3]) * RYDBERG_EV
 
     def thresholds(self, line: str) -> None:
         if self.task in ("", "relax"):
             self.task = "vc-relax" if "press" in line else "relax"
 
     def lattice_constant(self, line: str) -> None:
-        if found := _ALAT.search(line):
-            self.alat = _real(found[1]) * BOHR_A
+        self.geometry.lattice_constant(line)
 
     def axes(self, _: str) -> None:
-        rows = [_AXIS.search(text) for text in self.take(3)]
-        if self.alat and len(rows) == 3 and all(rows):
-            cell = self.alat * np.array([[_real(x) for x in r.groups()[1:]] for r in rows if r])
-            # Printed to 6 digits; a cell printed before with 9 digits is kept where they agree.
-            if self.cell is None or not np.allclose(cell, self.cell, atol=2e-5):
-                self.cell = cell
+        self.geometry.header_axes(self.take(3))
 
     def sites(self, line: str) -> None:
-        if "alat units" not in line or self.count is None or not self.alat:
-            return
-        found = [_TAU.match(text) for text in self.take(self.count)]
-        if len(found) < self.count or not all(found):
-            return
-        symbols = [element_of(row[1]) for row in found if row]
-        places = self.alat * np.array([[_real(x) for x in r.groups()[1:]] for r in found if r])
-        if None in symbols:
-            return
-        if self.positions is None or not np.allclose(places, self.positions, atol=2e-5):
-            self.positions = places
-        self.symbols = [s for s in symbols if s]
+        if self.count:
+            self.geometry.header_sites(line, self.take(self.count), self.count)
 
     # -- one geometry ------------------------------------------------------------------------
 
@@ -345,7 +240,7 @@ class _Scanner:
     def energy(self, line: str) -> None:
         if not (found := _ENERGY.search(line)):
             return
-        value = _real(found[1]) * RYDBERG_EV
+        value = real(found[1]) * RYDBERG_EV
         if line.startswith("!"):
             self.step().energy = value
             if self.stage in ("", "start", "scf"):
@@ -357,13 +252,13 @@ class _Scanner:
     def accuracy(self, line: str) -> None:
         if (found := _ACCURACY.search(line)) and self.step().iterations:
             last = self.step().iterations[-1]
-            value = _real(found[1]) * RYDBERG_EV
+            value = real(found[1]) * RYDBERG_EV
             energy = last.energy_eV if last.energy_eV is not None else self.step().energy
             self.step().iterations[-1] = ScfIteration(last.number, energy, value)
 
     def smeared(self, line: str) -> None:
         if found := _SMEARED.search(line):
-            self.step().smeared = _real(found[1]) * RYDBERG_EV
+            self.step().smeared = real(found[1]) * RYDBERG_EV
 
     def converged(self, _: str) -> None:
         self.step().converged = True
@@ -375,18 +270,18 @@ class _Scanner:
 
     def fermi(self, line: str) -> None:
         if found := _TWO_FERMI.search(line):
-            self.step().fermi = max(_real(found[1]), _real(found[2]))
+            self.step().fermi = max(real(found[1]), real(found[2]))
         elif found := _FERMI.search(line):
-            self.step().fermi = _real(found[1])
+            self.step().fermi = real(found[1])
 
     def homo(self, line: str) -> None:
         if found := _HOMO_LUMO.search(line):
-            self.step().homo, self.step().lumo = _real(found[1]), _real(found[2])
+            self.step().homo, self.step().lumo = real(found[1]), real(found[2])
         elif found := _HOMO.search(line):
-            self.step().homo = _real(found[1])
+            self.step().homo = real(found[1])
 
     def magnetisation(self, line: str) -> None:
-        value = _after_equals(line)
+        value = after_equals(line)
         if "absolute" in line:
             self.step().absolute = value
         elif line.count(".") == 1:  # three numbers stand there in non-collinear calculations
@@ -395,7 +290,7 @@ class _Scanner:
     def moments(self, _: str) -> None:
         found = [_MOMENT.match(text) for text in self.take(self.count or 0)]
         if found and all(found) and len(found) == self.count:
-            self.step().moments = np.array([_real(row[1]) for row in found if row])
+            self.step().moments = np.array([real(row[1]) for row in found if row])
 
     def forces(self, _: str) -> None:
         self.stage = "forces"
@@ -406,52 +301,26 @@ class _Scanner:
         begin = self.at + start
         found = [_FORCE.match(text) for text in self.lines[begin : begin + self.count]]
         if len(found) == self.count and all(found):
-            values = [[_real(x) for x in row.groups()[1:]] for row in found if row]
+            values = [[real(x) for x in row.groups()[1:]] for row in found if row]
             self.step().forces = RY_PER_BOHR_TO_EV_PER_A * np.array(values)
 
     def stress(self, _: str) -> None:
         self.stage = "stress"
 
     def stress_tensor(self, _: str) -> None:
-        rows = [re.findall(_FLOAT, text) for text in self.take(3)]
+        rows = [re.findall(FLOAT, text) for text in self.take(3)]
         if len(rows) == 3 and all(len(row) == 6 for row in rows):
-            pressure = np.array([[_real(x) for x in row[:3]] for row in rows])
+            pressure = np.array([[real(x) for x in row[:3]] for row in rows])
             self.step().stress = -RY_PER_BOHR3_TO_GPA * pressure
 
     # -- moving on ---------------------------------------------------------------------------
 
     def new_cell(self, line: str) -> None:
-        found = [re.findall(_FLOAT, text) for text in self.take(3)]
-        if len(found) < 3 or any(len(row) != 3 for row in found):
-            return
-        cell = np.array([[_real(x) for x in row] for row in found])
-        if "alat" in line:
-            alat = re.search(rf"alat\s*=\s*({_FLOAT})", line)
-            unit = _real(alat[1]) * BOHR_A if alat else self.alat
-        else:
-            unit = BOHR_A if "bohr" in line else 1.0
-        if unit:
-            self.cell = unit * cell
+        self.geometry.cell_block(line, self.take(3))
 
     def new_positions(self, line: str) -> None:
-        rows = [text.split() for text in self.take(self.count or 0)]
-        if self.count is None or len(rows) < self.count or any(len(row) < 4 for row in rows):
-            return
-        symbols = [element_of(row[0]) for row in rows]
-        try:
-            places = np.array([[float(x) for x in row[1:4]] for row in rows])
-        except ValueError:
-            return
-        if None in symbols or self.cell is None:
-            return
-        if "crystal" in line:
-            places = places @ self.cell
-        elif "bohr" in line:
-            places = places * BOHR_A
-        elif "alat" in line:
-            places = places * (self.alat or np.nan)
-        if np.isfinite(places).all():
-            self.symbols, self.positions = [s for s in symbols if s], places
+        if self.count:
+            self.geometry.position_block(line, self.take(self.count), self.count)
 
     def geometry_step(self, line: str) -> None:
         # Versions before 6.8 print no thresholds in the header.
@@ -465,7 +334,7 @@ class _Scanner:
         self.relaxed = "bfgs converged" in line
 
     def end_of_coordinates(self, _: str) -> None:
-        self.final = self.geometry()
+        self.final = self.geometry.atoms()
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -481,7 +350,7 @@ class _Scanner:
 
     def cpu_time(self, line: str) -> None:
         if found := _CPU.search(line):
-            self.cpu = _real(found[1])
+            self.cpu = real(found[1])
 
     def error(self, line: str) -> None:
         found = _ERROR.match(line) or _OLD_ERROR.match(line)
@@ -542,29 +411,3 @@ _ACTS: tuple[tuple[str, Callable[[_Scanner, str], None]], ...] = (
     (": error #", _Scanner.error),
     ("   JOB DONE.", _Scanner.goodbye),
 )
-
-
-def element_of(label: str) -> str | None:
-    """Return the element that a label such as "Fe1", "O_h" or "SI" stands for; None if none."""
-    letters = re.match(r"[A-Za-z]{1,2}", label)
-    if not letters:
-        return None
-    for length in (len(letters[0]), 1):
-        symbol = letters[0][:length].capitalize()
-        if atomic_numbers.get(symbol, 0) > 0:
-            return symbol
-    return None
-
-
-def _real(text: str) -> float:
-    return float(text.replace("D", "E").replace("d", "e"))
-
-
-def _after_equals(line: str) -> float | None:
-    found = re.search(rf"=\s*({_FLOAT})", line)
-    return _real(found[1]) if found else None
-
-
-def _integer(line: str) -> int | None:
-    found = re.search(r"=\s*(\d+)", line)
-    return int(found[1]) if found else None
