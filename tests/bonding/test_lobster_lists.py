@@ -261,6 +261,7 @@ def test_rows_of_one_bond_that_disagree_are_refused(tmp_path: Path) -> None:
         (TITLE + ROWS + TITLE + ROWS[:72], "line 4: spin 2 has 1 bonds and spin 1 has 2"),
         (TITLE + ROWS + TITLE + ROWS + TITLE + ROWS, "line 7: a third block"),
         (TITLE + "1 2\n", "line 2: 2 columns"),
+        (2 * (TITLE + ROWS.replace(" \n", " 1.0\n")), "line 4: a second block, but the first"),
         (TITLE + "  1  Na1_3s  Cl2_3s  2.50000  0  0  0  -0.50000\n", "orbitals without the row"),
         ("  COBI#   No. of atoms  Nc-ICOBI (at) eF for spin 1\n", "more than two centres"),
     ],

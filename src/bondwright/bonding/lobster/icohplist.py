@@ -22,6 +22,13 @@ from numpy.typing import NDArray
 from bondwright.bonding.lobster.text import MAX_BYTES, Line, read_text, split_atom
 from bondwright.errors import InputError
 
+Orbitals = dict[tuple[str, str], tuple[float, ...]]
+"""(orbital of the first atom, of the second) -> value of each spin."""
+
+_COLUMNS_2 = 6
+_TITLE_3 = "  COHP#  atomMU  atomNU", "  COOP#  atomMU  atomNU"
+"""The narrow titles of LOBSTER 3; versions 4 and 5 have wider columns."""
+
 
 class Quantity(StrEnum):
     """What a LOBSTER file lists: energies (COHP), electrons (COOP) or bond orders (COBI)."""
@@ -56,8 +63,7 @@ class BondList:
         translation_on_first: whether the program that wrote this layout shifted the first atom by
             the translation (LOBSTER 3) or the second (4 and 5).
         fragments: whether the rows join fragments (LCFO) rather than atoms.
-        orbitals: row -> {(orbital of first, orbital of second): value of each spin}; empty where
-            the file is not orbital-resolved.
+        orbitals: row -> its pairs of orbitals; empty where the file is not orbital-resolved.
     """
 
     path: Path
@@ -71,7 +77,7 @@ class BondList:
     values: NDArray[np.float64]
     translation_on_first: bool
     fragments: bool = False
-    orbitals: dict[int, dict[tuple[str, str], tuple[float, ...]]] = field(default_factory=dict)
+    orbitals: dict[int, Orbitals] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.first)
@@ -98,9 +104,6 @@ class BondList:
         return index[:, 0], index[:, 1]
 
 
-Orbitals = dict[tuple[str, str], tuple[float, ...]]
-
-
 def read_icohplist(path: Path, *, most: int = MAX_BYTES) -> BondList:
     """Read an ICOHPLIST, ICOOPLIST or ICOBILIST of LOBSTER 2 to 5, plain or gzipped.
 
@@ -125,6 +128,8 @@ def read_icohplist(path: Path, *, most: int = MAX_BYTES) -> BondList:
                 f"spin 2 has {len(other.names)} bonds and spin 1 has {len(first.names)}, or "
                 "others; the file is cut off or damaged."
             )
+        if len(first.values) == 2:
+            raise header.error("a second block, but the first holds both spins; it is damaged.")
     old = bool(first.names) and len(first.names[0]) == 4
     shape = (len(first.names), 0 if old else 3)
     return BondList(
@@ -141,11 +146,6 @@ def read_icohplist(path: Path, *, most: int = MAX_BYTES) -> BondList:
         fragments=fragments,
         orbitals=_join_orbitals([first, *others]),
     )
-
-
-_COLUMNS_2 = 6
-_TITLE_3 = "  COHP#  atomMU  atomNU", "  COOP#  atomMU  atomNU"
-"""The narrow titles of LOBSTER 3; versions 4 and 5 have wider columns."""
 
 
 @dataclass(frozen=True)
