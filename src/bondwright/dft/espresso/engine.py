@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -35,18 +34,15 @@ from bondwright.dft.espresso.run import (
     program_version,
     run_pw,
 )
-from bondwright.dft.espresso.status import Judgement, Restart, inspect_save, judge, keep_going
+from bondwright.dft.espresso.status import Judgement, judge, keep_going
+from bondwright.dft.espresso.workspace import Workspace, same_structure
 from bondwright.dft.kpoints import mesh_of
 from bondwright.dft.records import read_record, request_digest, settings_to_json, write_record
 from bondwright.dft.settings import DftSettings
 from bondwright.dft.spin import initial_moments
 from bondwright.errors import InputError
 from bondwright.structure.neighbours import shortest_contact
-from bondwright.structure.records import atoms_from_json, atoms_to_json
 from bondwright.structure.write import write_text
-
-LARGEST_MOVE_A = 0.3
-"""A density is a better start than free atoms while no atom has moved further than this (Å)."""
 
 SHORTEST_CONTACT_A = 0.5
 """Atoms closer than this (Å) are no structure; pw.x would fall over in its diagonalisation."""
@@ -154,9 +150,7 @@ class EspressoSession:
         self._symmetry = symmetry
         self._progress = progress
         self._solved: Atoms | None = None
-        self._run = folder / "run"
-        self._save = self._run / "out" / f"{PREFIX}.save"
-        self._run.mkdir(parents=True, exist_ok=True)
+        self._work = Workspace(folder / "run")
 
     # -- the interface -----------------------------------------------------------------------
 
@@ -211,7 +205,7 @@ class EspressoSession:
         potentials = self._potentials(atoms)
         moments = initial_moments(atoms, self._settings.spin)
         digest = self._digest(atoms, potentials, moments)
-        if self._state().get("digest") != digest or not inspect_save(self._save).complete:
+        if not self._work.holds(digest):
             again = self._settle(atoms, potentials, moments, digest, forces=False, stress=False)
             if again.status is not Status.CONVERGED:
                 raise InputError(f"the density could not be computed again: {again.message}")
@@ -220,13 +214,14 @@ class EspressoSession:
         target = folder / "out" / f"{PREFIX}.save"
         target.parent.mkdir(parents=True)
         # A copy, because pw.x writes the new k-points over the description of the ground state.
-        shutil.copytree(self._save, target, ignore=shutil.ignore_patterns("wfc*"))
+        shutil.copytree(self._work.save, target, ignore=shutil.ignore_patterns("wfc*"))
+        corrections = self._work.state["corrections"]
         job = PwJob(
             calculation="bands",
             forces=False,
             symmetry=self._symmetry,
             kpoints=np.asarray(kpoints, dtype=float).reshape(-1, 3),
-            changes=self._state().get("changes", {}),
+            changes=corrections[-1]["changes"] if corrections else {},
         )
         output, _ = self._once(folder, atoms, potentials, moments, job)
         verdict = judge(output)
@@ -239,9 +234,9 @@ class EspressoSession:
 
     def close(self) -> None:
         """Remove the wave functions of finished work; density and records stay."""
-        end_leftover(self._run)
-        if self._state().get("status") == Status.CONVERGED:
-            for path in [*self._save.glob("wfc*"), *self._save.parent.glob("*.wfc*")]:
+        end_leftover(self._work.folder)
+        if self._work.state.get("status") == Status.CONVERGED:
+            for path in [*self._work.save.glob("wfc*"), *self._work.outdir.glob("*.wfc*")]:
                 path.unlink(missing_ok=True)
 
     # -- one ground state ----------------------------------------------------------------------
@@ -258,20 +253,19 @@ class EspressoSession:
     ) -> Calculation:
         """Run pw.x until it converges, is interrupted, or nothing is left to change."""
         begin = time.monotonic()
-        end_leftover(self._run)
-        state = self._state()
-        mine = state.get("digest") == digest
-        go_on = mine and state.get("restart") == Restart.CONTINUE and self._whole()
-        corrections = [Correction(**c) for c in state["corrections"]] if go_on else []
-        earlier = float(state.get("seconds", 0.0)) if go_on else 0.0
+        work = self._work
+        end_leftover(work.folder)
+        go_on = work.can_continue(digest)
+        corrections: list[Correction] = []
         attempts: list[PwOutput] = []
         if go_on:
-            attempts.append(read_pw_output(self._run / OUTPUT))
-        old_density = not go_on and self._usable_density(state, atoms, moments)
+            begin -= float(work.state["seconds"])
+            corrections = [Correction(**c) for c in work.state["corrections"]]
+            attempts = [read_pw_output(work.folder / OUTPUT)]
+        old_density = not go_on and work.has_density_near(atoms, moments)
         while True:
             if not go_on and not old_density:
-                shutil.rmtree(self._save.parent, ignore_errors=True)
-            changes = corrections[-1].changes if corrections else {}
+                shutil.rmtree(work.outdir, ignore_errors=True)
             job = PwJob(
                 forces=forces,
                 stress=stress,
@@ -279,32 +273,34 @@ class EspressoSession:
                 restart=go_on,
                 old_density=old_density,
                 max_seconds=self._limit,
-                changes=changes,
+                changes=corrections[-1].changes if corrections else {},
             )
-            self._note({"digest": digest, "status": "running"})
-            output, end = self._once(self._run, atoms, potentials, moments, job)
+            work.begin(digest)
+            started = time.time()
+            output, end = self._once(work.folder, atoms, potentials, moments, job)
             attempts.append(output)
             verdict = judge(
                 output,
                 scheduler=_outside(end),
-                save=inspect_save(self._save),
+                save=work.saved_since(started),
                 forces=forces,
                 stress=stress,
             )
+            if verdict.status is Status.CONVERGED and not same_structure(
+                output.steps[-1].atoms, atoms
+            ):
+                verdict = Judgement(
+                    Status.FAILED, "saved-data-unreadable", "pw.x worked on another structure."
+                )
             if go_on:
                 verdict = keep_going(attempts, verdict)
-            seconds = earlier + time.monotonic() - begin
-            self._note(
-                {
-                    "digest": digest,
-                    "status": str(verdict.status),
-                    "restart": str(verdict.restart),
-                    "changes": changes,
-                    "corrections": [vars(c) for c in corrections],
-                    "seconds": seconds,
-                    "atoms": atoms_to_json(atoms),
-                    "polarised": moments is not None,
-                }
+            work.end(
+                digest,
+                verdict,
+                corrections,
+                seconds=time.monotonic() - begin,
+                atoms=atoms,
+                polarised=moments is not None,
             )
             if verdict.status in (Status.CONVERGED, Status.INTERRUPTED):
                 break
@@ -313,6 +309,7 @@ class EspressoSession:
                 break
             corrections.append(step)
             go_on = old_density = False
+        seconds = time.monotonic() - begin
         return self._calculation(atoms, potentials, output, verdict, corrections, seconds)
 
     def _once(
@@ -413,37 +410,6 @@ class EspressoSession:
         sums = hashlib.sha256("".join(p.sha256 for p in potentials.values()).encode())
         name = f"espresso {self._version} {sums.hexdigest()} symmetry {self._symmetry}"
         return request_digest(atoms, self._settings, name, moments)
-
-    def _state(self) -> dict[str, Any]:
-        """Return what is known of `run/`; nothing when that is damaged."""
-        try:
-            state = json.loads((self._run / "state.json").read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return state if isinstance(state, dict) else {}
-
-    def _note(self, state: Mapping[str, Any]) -> None:
-        write_text(self._run / "state.json", json.dumps(state))
-
-    def _whole(self) -> bool:
-        return inspect_save(self._save).complete
-
-    def _usable_density(
-        self, state: Mapping[str, Any], atoms: Atoms, moments: NDArray[np.float64] | None
-    ) -> bool:
-        """Whether the density in `run/` belongs to nearly this structure."""
-        if state.get("status") != Status.CONVERGED or not self._whole():
-            return False
-        before = atoms_from_json(state["atoms"])
-        if state["polarised"] != (moments is not None) or not np.array_equal(
-            before.numbers, atoms.numbers
-        ):
-            return False
-        strain = np.linalg.solve(before.cell.array, atoms.cell.array) - np.eye(3)
-        moved = atoms.get_scaled_positions(wrap=False) - before.get_scaled_positions(wrap=False)
-        moved = (moved - np.rint(moved)) @ atoms.cell.array
-        near = np.linalg.norm(moved, axis=1).max() < LARGEST_MOVE_A
-        return bool(near and np.abs(strain).max() < 0.1)
 
 
 def _unusable(atoms: Atoms) -> tuple[str, str] | None:
