@@ -134,10 +134,13 @@ def test_images_do_not_depend_on_wrapping(data_dir: Path) -> None:
         wrapped = atoms.copy()
         wrapped.wrap()
         assert np.abs(wrapped.positions - atoms.positions).max() > 5
-        usual, other = (bond_table(listed, a) for a in (atoms, wrapped))
-        np.testing.assert_allclose(usual.length_A, other.length_A, atol=1e-6)
-        np.testing.assert_array_equal(usual.icohp_eV, other.icohp_eV)
-        np.testing.assert_allclose(usual.vectors_A(), other.vectors_A(), atol=1e-6)
+        far = atoms.copy()
+        cells = np.random.default_rng(sub).integers(-9, 10, (len(atoms), 3))
+        far.positions += cells @ atoms.cell.array
+        usual = bond_table(listed, atoms)
+        for other in (bond_table(listed, wrapped), bond_table(listed, far)):
+            np.testing.assert_array_equal(usual.icohp_eV, other.icohp_eV)
+            np.testing.assert_allclose(usual.vectors_A(), other.vectors_A(), atol=1e-6)
 
 
 @pytest.mark.data
@@ -209,14 +212,28 @@ def test_another_structure_is_refused_with_both_distances(data_dir: Path) -> Non
         locate(bonds, poscar(root / "CONTCAR.mp-353.gz"))
 
 
-def test_the_header_decides_where_lengths_cannot(tmp_path: Path) -> None:
-    """Both bonds are 2.5 Å long in either convention, but their values belong to one side."""
+def test_the_structure_decides_against_the_header(tmp_path: Path) -> None:
+    """Cl lies between two Na: only one convention gives both lengths of 2.5 Å."""
     old = bond_table(read_icohplist(kept(tmp_path, TITLE + ROWS)), chain())
-    wide = TITLE.replace("  atomMU  atomNU", "       atomMU       atomNU")
-    text = wide + ROWS.replace("   1   0   0 ", "  -1   0   0 ")
-    new = bond_table(read_icohplist(kept(tmp_path, text)), chain())
-    for table in (old, new):
+    turned = ROWS.replace("   1   0   0 ", "  -1   0   0 ")
+    other = bond_table(read_icohplist(kept(tmp_path, TITLE + turned)), chain())
+    for table in (old, other):
         assert table.image.tolist() == [[0, 0, 0], [-1, 0, 0]]
+        assert table.icohp_eV.tolist() == [0.5, 0.4]
+
+
+def test_the_header_decides_where_lengths_cannot(tmp_path: Path) -> None:
+    """Cl lies across the translation: both conventions give the lengths, for other bonds."""
+    atoms = Atoms("NaCl", positions=[[0, 0, 0], [0, 2.0, 0]], cell=[1.5, 9, 9], pbc=True)
+    rows = ROWS.splitlines(keepends=True)
+    text = rows[0].replace(" 0   0   0", " 1   0   0") + rows[1].replace(" 1   0   0", "-1   0   0")
+    narrow = bond_table(read_icohplist(kept(tmp_path, TITLE + text)), atoms)
+    assert narrow.image.tolist() == [[-1, 0, 0], [1, 0, 0]]
+    wide = TITLE.replace("  atomMU  atomNU", "       atomMU       atomNU")
+    new = bond_table(read_icohplist(kept(tmp_path, wide + text)), atoms)
+    assert new.image.tolist() == [[1, 0, 0], [-1, 0, 0]]
+    for table in (narrow, new):
+        np.testing.assert_allclose(table.length_A, 2.5)
         assert table.icohp_eV.tolist() == [0.5, 0.4]
 
 
