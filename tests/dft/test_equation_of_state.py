@@ -152,6 +152,7 @@ def test_one_volume_that_fails_is_left_out_and_tried_again(tmp_path: Path) -> No
     found = equation_of_state(bulk("Cu", a=3.60), EmtEngine(fails), PLAIN, tmp_path)
     assert found.status is Status.CONVERGED
     assert len(found.fitted) == 6
+    assert "left out" in found.message
     again = equation_of_state(bulk("Cu", a=3.60), EmtEngine(), PLAIN, tmp_path)
     assert len(again.fitted) == 7
 
@@ -160,8 +161,10 @@ def test_one_volume_that_fails_is_left_out_and_tried_again(tmp_path: Path) -> No
 def test_too_many_failures_are_a_status_with_the_engine_s_reason(
     tmp_path: Path, status: Status
 ) -> None:
-    found = equation_of_state(bulk("Cu", a=3.60), EmtEngine(lambda _: status), PLAIN, tmp_path)
+    engine = EmtEngine(lambda _: status)
+    found = equation_of_state(bulk("Cu", a=3.60), engine, PLAIN, tmp_path)
     assert found.status is status
+    assert len(engine.solved) == 2  # no more than it takes to know
     assert found.reason == "scf-not-converged"
     assert found.curve is None
     assert found.lattice is None

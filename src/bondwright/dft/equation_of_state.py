@@ -32,6 +32,7 @@ from bondwright.structure.symmetry import lattice_system, symmetry_dataset
 
 TASK = "equation-of-state"
 _SHIFTS = 6
+_SMALLEST = 0.4  # of the starting volume; nothing smaller is computed
 _ROUGH = 0.02
 """Scatter about the curve, as a share of the energies' range, above which B0 may be 10 % off."""
 
@@ -154,12 +155,15 @@ def equation_of_state(
         primitive, engine, settings, folder, shape, 2 * volume_range / (volumes - 1), progress
     )
     half, centre = volumes // 2, 0
+    allowed = min(1, volumes - PARAMETERS - 1)  # a curve through as many points has no residual
     for _ in range(_SHIFTS):
+        if row.volume(centre - half) < _SMALLEST * row.volume(0):
+            break
         window = range(centre - half, centre + half + 1)
-        row.compute(sorted(window, key=lambda index: (abs(index - centre), index)))
-        there = [row.points[i] for i in window if i in row.points]
-        if len(there) <= max(PARAMETERS, volumes - 2):
+        order = sorted(window, key=lambda index: (abs(index - centre), index))
+        if row.compute(order, allowed=allowed) > allowed:
             return row.end(row.failure_status, row.failure_reason, row.failure_message)
+        there = [row.points[i] for i in window if i in row.points]
         lowest = min(there, key=lambda p: p.energy_eV).index
         if abs(lowest - centre) <= half - 2:
             return _fitted(row, there)
@@ -202,13 +206,21 @@ class _Row:
         """Return the volume (Å³) at a place of the row."""
         return float(self._primitive.get_volume() * (1 + index * self._step))
 
-    def compute(self, indices: Sequence[int]) -> None:
-        """Compute the places that are missing, in the order given; remember the last failure."""
+    def compute(self, indices: Sequence[int], *, allowed: int) -> int:
+        """Compute the places that are missing, in the order given; return how many failed.
+
+        It stops when more fail than are allowed, for the others would be computed in vain.
+        """
+        failed = 0
         for done, index in enumerate(indices, start=1):
             if index not in self.points:
                 self._compute_one(index)
+            failed += index not in self.points
+            if failed > allowed:
+                return failed
             message = f"volume {self.volume(index):.2f} Å³"
             self._progress(TaskProgress(TASK, done, len(indices), message))
+        return failed
 
     def _compute_one(self, index: int) -> None:
         start = self._guess(index)
@@ -242,8 +254,13 @@ class _Row:
         if near is None:
             return _scaled(self._primitive, self.volume(index))
         if far is None:
-            return _scaled(near.atoms, self.volume(index))
-        return _at_volume([far, near], self.volume(index), degree=1)
+            start = _scaled(near.atoms, self.volume(index))
+        else:
+            start = _at_volume([far, near], self.volume(index), degree=1)
+        moments = self._primitive.get_initial_magnetic_moments()
+        if moments.any():  # they are not part of what is kept of a point
+            start.set_initial_magnetic_moments(moments)
+        return start
 
     def end(self, status: Status, reason: str, message: str, **more: Any) -> EquationOfState:
         """Return the result, written beside the points."""
@@ -286,7 +303,7 @@ def _fitted(row: _Row, points: list[EosPoint]) -> EquationOfState:
     return row.end(
         Status.CONVERGED,
         "",
-        "",
+        f"One volume is left out: {row.failure_message}" if row.failure_message else "",
         fitted=tuple(p.index for p in points),
         curve=curve,
         atoms=best,
