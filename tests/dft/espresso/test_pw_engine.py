@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -252,6 +253,70 @@ def test_real_errors_are_named(
     run_pw([program], tmp_path / "bad")
     verdict = judge(read_pw_output(tmp_path / "bad" / "pw.out"))
     assert (verdict.status, verdict.reason) == (Status.FAILED, reason)
+
+
+@pytest.mark.parametrize(
+    ("lost", "mode", "status", "reason"),
+    [
+        # pw.x itself ends in peace here, with the bands of free atoms
+        ("charge-density.dat", "calculation = 'bands'", Status.FAILED, "saved-data-unreadable"),
+        ("wfc1.dat", "restart_mode = 'restart'", Status.FAILED, "kpoint-file-missing"),
+    ],
+)
+def test_lost_files_of_an_earlier_run(
+    potentials: Path, tmp_path: Path, lost: str, mode: str, status: Status, reason: str
+) -> None:
+    """Fault 43."""
+    session(potentials, tmp_path).solve(silicon(), forces=False)
+    folder = tmp_path / "run"
+    (folder / "out" / "pw.save" / lost).unlink()
+    keyword = mode.split(" = ")[0]
+    lines = (folder / "pw.in").read_text().splitlines()
+    lines = [f"  {mode}" if keyword in line else line for line in lines]
+    (folder / "pw.in").write_text("\n".join(lines) + "\n")
+    program = shutil.which("pw.x")
+    assert program is not None
+    run_pw([program], folder)
+    verdict = judge(read_pw_output(folder / "pw.out"))
+    assert (verdict.status, verdict.reason) == (status, reason)
+
+
+def test_restart_takes_its_geometry_from_the_saved_data(potentials: Path, tmp_path: Path) -> None:
+    """The header shows the input's positions, which pw.x then discards: they are unknown."""
+    engine = EspressoEngine(pseudo_folder=potentials, symmetry=False)
+    engine.open(SILICON, tmp_path).solve(silicon(), forces=False)
+    folder = tmp_path / "run"
+    text = (folder / "pw.in").read_text().replace("'from_scratch'", "'restart'")
+    assert "1.35750000000000" in text
+    (folder / "pw.in").write_text(text.replace("1.35750000000000", "1.40000000000000"))
+    program = shutil.which("pw.x")
+    assert program is not None
+    run_pw([program], folder)
+    output = read_pw_output(folder / "pw.out")
+    assert judge(output).status is Status.CONVERGED
+    assert output.steps[-1].atoms is None
+    assert output.atom_count == 2
+
+
+def test_run_that_is_killed_from_outside(potentials: Path, tmp_path: Path) -> None:
+    """Fault 41: charged to the machine, and begun again from scratch."""
+    settings = DftSettings(cutoff_eV=900, kpoints=(9, 9, 9))
+    found = []
+
+    def work() -> None:
+        engine = session(potentials, tmp_path, settings)
+        found.append(engine.solve(bulk("Si", cubic=True)))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    note = tmp_path / "run" / "pw.process.json"
+    while not note.is_file():
+        time.sleep(0.05)
+    os.kill(json.loads(note.read_text())["pid"], signal.SIGKILL)
+    thread.join(30)
+    assert (found[0].status, found[0].reason) == (Status.INTERRUPTED, "killed")
+    assert found[0].energy_eV is None
+    assert found[0].notes["restart"] == "from-scratch"
 
 
 def test_what_is_missing_is_said_in_one_line(potentials: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from bondwright.dft.calculation import Correction, Status
 from bondwright.dft.espresso.bands import gap_of
 from bondwright.dft.espresso.corrections import next_correction, slab_like
 from bondwright.dft.espresso.status import Judgement, Restart
-from bondwright.dft.espresso.workspace import Workspace, same_structure
+from bondwright.dft.espresso.workspace import Workspace
 from bondwright.dft.settings import DftSettings
 
 DONE = Judgement(Status.CONVERGED)
@@ -76,17 +76,6 @@ def test_data_of_an_earlier_run_do_not_count_for_this_one(work: Workspace) -> No
     os.utime(xml, (1e9, 1e9))
     assert not work.saved_since(time.time() - 60).complete
     assert xml.name in work.saved_since(time.time() - 60).missing
-
-
-def test_structure_that_pw_worked_on_is_compared() -> None:
-    """A restart takes the geometry from the saved data, whatever the input says."""
-    silicon = bulk("Si")
-    rounded, wrapped, moved = silicon.copy(), silicon.copy(), silicon.copy()
-    rounded.positions += 1e-5
-    wrapped.positions[1] -= silicon.cell[2]
-    moved.positions[1] += (0.01, 0, 0)
-    found = [same_structure(a, silicon) for a in (rounded, wrapped, moved, bulk("Ge"), None)]
-    assert found == [True, True, False, False, False]
 
 
 def test_slabs_are_known_by_their_vacuum() -> None:

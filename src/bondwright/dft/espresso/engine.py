@@ -35,7 +35,7 @@ from bondwright.dft.espresso.run import (
     run_pw,
 )
 from bondwright.dft.espresso.status import Judgement, judge, keep_going
-from bondwright.dft.espresso.workspace import Workspace, same_structure
+from bondwright.dft.espresso.workspace import Workspace
 from bondwright.dft.kpoints import mesh_of
 from bondwright.dft.records import read_record, request_digest, settings_to_json, write_record
 from bondwright.dft.settings import DftSettings
@@ -286,12 +286,6 @@ class EspressoSession:
                 forces=forces,
                 stress=stress,
             )
-            if verdict.status is Status.CONVERGED and not same_structure(
-                output.steps[-1].atoms, atoms
-            ):
-                verdict = Judgement(
-                    Status.FAILED, "saved-data-unreadable", "pw.x worked on another structure."
-                )
             if go_on:
                 verdict = keep_going(attempts, verdict)
             work.end(

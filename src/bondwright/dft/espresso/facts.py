@@ -101,7 +101,7 @@ class PwOutput:
         next_atoms: the last geometry printed, from which a relaxation is continued.
         relaxed: True when a relaxation reported convergence, False when it gave up, else None.
         errors: errors in the order printed.
-        marks: what else was seen; see `output.MARKS`.
+        marks: what else was seen: a name of `output.MARKS`, or "no-density".
         stage: how far it came: "", "start", "scf", "after-scf", "forces", "stress", "saving".
         job_done: pw.x said goodbye.
         wall_seconds: wall-clock time; None unless it finished.

@@ -38,6 +38,10 @@ class Geometry:
             return None
         return Atoms(self._symbols, positions=self._positions, cell=self._cell, pbc=True)
 
+    def forget_positions(self) -> None:
+        """Take the positions for unknown until a later block gives them."""
+        self._positions, self._symbols = None, []
+
     def lattice_constant(self, line: str) -> None:
         """Take `celldm(1)`, in bohr."""
         if found := _ALAT.search(line):

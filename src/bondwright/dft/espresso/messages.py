@@ -79,7 +79,7 @@ _PW: tuple[tuple[str, Meaning], ...] = (
     ),
     (
         r"k-?points?.*(not found|missing|open)|reading k0000|error (opening|reading).*wfc"
-        r"|eigenval.*not found",
+        r"|read_wfc|eigenval.*not found",
         _failed("kpoint-file-missing", "Saved k-points or wave functions are missing."),
     ),
     (
@@ -115,6 +115,10 @@ _PW: tuple[tuple[str, Meaning], ...] = (
 
 _MARKS: dict[str, Meaning] = {
     "qr-failed": _failed("diagonalisation", "The diagonalisation broke down."),
+    "no-density": _failed(
+        "saved-data-unreadable",
+        "The charge density that the bands were asked of is missing; pw.x took that of free atoms.",
+    ),
     "g-par": _failed("symmetry", "The string of k-points does not close; check the field setting."),
 }
 

@@ -112,6 +112,7 @@ class _Scanner:
         self.smearing = ""
         self.width: float | None = None
         self.geometry = Geometry()
+        self.from_free_atoms = False
         self.steps: list[StepReader] = []
         self.final: Atoms | None = None
         self.relaxed: bool | None = None
@@ -226,6 +227,9 @@ class _Scanner:
 
     def band_structure(self, _: str) -> None:
         self.task = "bands"
+        if self.from_free_atoms:
+            # Bands need a density; without its file pw.x goes on with that of free atoms, silently.
+            self.marks.add("no-density")
         self.begin()
         self.stage = "scf"
 
@@ -327,6 +331,13 @@ class _Scanner:
         if self.task != "md":
             self.task = "vc-relax" if "cell" in line or self.task == "vc-relax" else "relax"
 
+    def other_geometry(self, _: str) -> None:
+        # A restart goes on from the saved geometry and does not print it.
+        self.geometry.forget_positions()
+
+    def free_atoms(self, _: str) -> None:
+        self.from_free_atoms = True
+
     def dynamics(self, _: str) -> None:
         self.task = "md"
 
@@ -398,6 +409,8 @@ _ACTS: tuple[tuple[str, Callable[[_Scanner, str], None]], ...] = (
     ("ATOMIC_POSITIONS", _Scanner.new_positions),
     ("BFGS Geometry Optimization", _Scanner.geometry_step),
     ("new unit-cell volume", _Scanner.geometry_step),
+    ("Atomic positions from file used", _Scanner.other_geometry),
+    ("Initial potential from superposition of free atoms", _Scanner.free_atoms),
     ("Entering Dynamics:", _Scanner.dynamics),
     ("bfgs converged in", _Scanner.relaxation),
     ("bfgs failed after", _Scanner.relaxation),

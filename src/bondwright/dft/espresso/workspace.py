@@ -22,8 +22,6 @@ LARGEST_MOVE_A = 0.3
 LARGEST_STRAIN = 0.1
 """And while no component of the strain is larger."""
 
-_SAME_A = 1e-3
-
 
 class Workspace:
     """Input, output, saved data and state of the last ground state of a session.
@@ -113,17 +111,6 @@ class Workspace:
 
     def _write(self, state: Mapping[str, Any]) -> None:
         write_text(self.folder / "state.json", json.dumps(state))
-
-
-def same_structure(printed: Atoms | None, asked: Atoms) -> bool:
-    """Whether pw.x worked on what it was asked to, to the digits that it prints.
-
-    A restart takes the geometry from the saved data, whatever the input says.
-    """
-    if printed is None or not np.array_equal(printed.numbers, asked.numbers):
-        return False
-    cells = np.abs(printed.cell.array - asked.cell.array).max()
-    return bool(cells < _SAME_A and largest_move_A(printed, asked) < _SAME_A)
 
 
 def largest_move_A(before: Atoms, after: Atoms) -> float:  # noqa: N802 (a unit)
