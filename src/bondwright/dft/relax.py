@@ -7,11 +7,9 @@ of an isotropic solid. The mesh of k-points is chosen once, for the first struct
 Every solved step is a record in the folder, and the optimizer is deterministic: a second call walks
 through the records in no time and goes on where the first one ended, also after kill -9.
 
-Plane waves: a stress is the derivative of the energy at a fixed number of plane waves, while the
-energy of each step is one at a fixed cut-off, in a basis made for that step's cell. The last energy
-therefore is what a single point of the final structure gives, but a low cut-off leaves the cell a
-little too small, by the Pulay stress. Raise the cut-off, or fit an equation of state, where that
-matters.
+Plane waves: the stress of each step is corrected for the finite cut-off (see `dft.pulay`), so that
+the cell goes to the minimum of the energy at the cut-off that was asked for, and the last energy is
+what a single point of the final structure gives.
 """
 
 # ruff: noqa: N815 (units stand in names as they are written)
@@ -35,6 +33,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from bondwright.dft.calculation import Calculation, Status
 from bondwright.dft.engine import Engine, ScfProgress, Session
 from bondwright.dft.kpoints import mesh_of
+from bondwright.dft.pulay import pulay_term
 from bondwright.dft.records import calculation_from_json, calculation_to_json
 from bondwright.dft.settings import DftSettings
 from bondwright.errors import InputError
@@ -69,6 +68,8 @@ class Relaxed:
         max_stress_GPa: largest stress component at each, as an absolute value; empty when the cell
             was fixed.
         volume_ratio: final over initial volume.
+        pulay_stress_GPa: what the stress of the last structure was corrected by, in each diagonal
+            component; None when the cell was fixed.
     """
 
     status: Status
@@ -82,6 +83,7 @@ class Relaxed:
     fmax_eV_per_A: list[float] = field(default_factory=list)
     max_stress_GPa: list[float] = field(default_factory=list)
     volume_ratio: float = 1.0
+    pulay_stress_GPa: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the relaxation as JSON values."""
@@ -130,11 +132,11 @@ class _SessionCalculator(Calculator):  # type: ignore[misc]
 
     implemented_properties = ("energy", "forces", "stress")
 
-    def __init__(self, session: Session, start: Atoms, *, stress: bool) -> None:
+    def __init__(self, session: Session, start: Atoms, pulay_eV: float | None) -> None:  # noqa: N803
         super().__init__()
         self._session = session
         self._volume = abs(start.cell.volume)
-        self._stress = stress
+        self._pulay = pulay_eV
         self.done: list[Calculation] = []
         self.failed: Calculation | None = None
 
@@ -148,10 +150,17 @@ class _SessionCalculator(Calculator):  # type: ignore[misc]
         super().calculate(atoms, properties, system_changes)
         if self.done:
             _check_geometry(self.atoms, self._volume)
-        found = self._session.solve(self.atoms, forces=True, stress=self._stress)
+        found = self._session.solve(self.atoms, forces=True, stress=self._pulay is not None)
         if found.status is not Status.CONVERGED:
             self.failed = found
             raise _StopError(found.status, found.reason, found.message)
+        if found.stress_GPa is not None and self._pulay is not None:
+            extra = self._pulay / abs(self.atoms.cell.volume) / units.GPa
+            found = replace(
+                found,
+                stress_GPa=found.stress_GPa + extra * np.eye(3),
+                notes={**found.notes, "pulay_stress_GPa": extra},
+            )
         self.done.append(found)
         self.results = {"energy": found.energy_eV, "forces": found.forces_eV_per_A}
         if found.stress_GPa is not None:
@@ -190,11 +199,17 @@ def relax(
     start.calc = None
     if abs(start.cell.volume) > 0:  # else the engine refuses the structure, with a reason
         settings = replace(settings, kpoints=mesh_of(start, settings))
-    session = engine.open(settings, folder, progress=scf_progress)
-    try:
-        relaxed = _walk(start, session, settings, folder, cell=cell, progress=progress)
-    finally:
-        session.close()
+    pulay = None
+    if cell:
+        pulay = pulay_term(start, engine, settings, folder / "pulay", progress=scf_progress)
+    if isinstance(pulay, Calculation):
+        relaxed = _given_up(start, pulay)
+    else:
+        session = engine.open(settings, folder, progress=scf_progress)
+        try:
+            relaxed = _walk(start, session, settings, folder, pulay, progress)
+        finally:
+            session.close()
     write_text(folder / "relaxation.json", json.dumps(relaxed.to_json(), allow_nan=False) + "\n")
     return relaxed
 
@@ -204,12 +219,12 @@ def _walk(
     session: Session,
     settings: DftSettings,
     folder: Path,
-    *,
-    cell: bool,
+    pulay_eV: float | None,  # noqa: N803 (a unit)
     progress: RelaxProgress | None,
 ) -> Relaxed:
+    cell = pulay_eV is not None
     moving = start.copy()
-    calculator = _SessionCalculator(session, start, stress=cell)
+    calculator = _SessionCalculator(session, start, pulay_eV)
     moving.calc = calculator
     limits: dict[str, float] = {"fmax": settings.force_tolerance_eV_per_A}
     if cell:
@@ -256,6 +271,18 @@ def _walk(
         fmax_eV_per_A=[force for force, _ in largest],
         max_stress_GPa=[stress for _, stress in largest if stress is not None],
         volume_ratio=abs(final.cell.volume / start.cell.volume) if last is not None else 1.0,
+        pulay_stress_GPa=None if last is None else last.notes.get("pulay_stress_GPa"),
+    )
+
+
+def _given_up(start: Atoms, failed: Calculation) -> Relaxed:
+    return Relaxed(
+        failed.status,
+        start,
+        cell=True,
+        reason=failed.reason,
+        message=failed.message,
+        calculation=failed,
     )
 
 

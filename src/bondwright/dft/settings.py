@@ -46,7 +46,7 @@ class DftSettings:
 
     preset: str = ""
     functional: str = "PBE"
-    cutoff_eV: float = 500.0
+    cutoff_eV: float = 600.0
     kpoint_spacing_per_A: float = 0.25
     kpoints: tuple[int, int, int] | None = None
     smearing_eV: float = 0.05
@@ -77,7 +77,7 @@ doi:10.1103/PhysRevB.84.045115)."""
 PRESETS: Mapping[str, DftSettings] = {
     "quick": DftSettings(
         preset="quick",
-        cutoff_eV=340.0,
+        cutoff_eV=450.0,
         kpoint_spacing_per_A=0.5,
         smearing_eV=0.1,
         force_tolerance_eV_per_A=0.1,
@@ -87,7 +87,7 @@ PRESETS: Mapping[str, DftSettings] = {
     "standard": DftSettings(preset="standard"),
     "tight": DftSettings(
         preset="tight",
-        cutoff_eV=700.0,
+        cutoff_eV=800.0,
         kpoint_spacing_per_A=0.15,
         smearing_eV=0.02,
         energy_tolerance_eV_per_electron=1e-7,
