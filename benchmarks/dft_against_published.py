@@ -4,7 +4,7 @@ Six crystals by their equations of state, three gaps by their bands, each with G
 given; a second run answers from there. The table says which value comes from where.
 
 Run: python benchmarks/dft_against_published.py --folder /tmp/published [--only Si Al]
-About 15 minutes on one core, half of them for rutile.
+About ten minutes on one core, half of them for rutile.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ SOURCES = {
     "Tran": "F. Tran et al., Phys. Rev. B 75, 115131 (2007), doi 10.1103/PhysRevB.75.115131: "
     "all-electron WIEN2k, as listed in GPAW's documentation",
     "MP": "Materials Project, mp-2657, doi 10.17188/1184648: VASP; the gap and the density "
-    "(4.13 g/cm3) are on its page, a and c are quoted from memory and agree with that density",
-    "MP, B": "range of published PBE values, 200 to 215 GPa, quoted from memory: not checked",
+    "(4.13 g/cm3) are on its page; a and c agree with that density and were not checked there",
+    "range": "middle of what PBE calculations commonly give, 200 to 215 GPa; no one paper checked",
     "Betzinger": "M. Betzinger et al., Phys. Rev. B 81, 195117 (2010), "
     "doi 10.1103/PhysRevB.81.195117: all-electron FLEUR at the same lattice constant",
-    "usual": "middle of the published PBE values at the PBE lattice constant (Si 0.57 to 0.61, "
-    "C 4.12 to 4.17), quoted from memory: not checked",
+    "usual": "middle of what PBE calculations commonly give at the PBE lattice constant (Si 0.57 to "
+    "0.61, C 4.12 to 4.17); no one paper checked, the checked values are Betzinger's",
 }
 
 
@@ -109,7 +109,7 @@ CASES = {
             "stress_tolerance_GPa": 0.5,
         },
         {"a": (4.653, "MP"), "c": (2.969, "MP")},
-        (207.5, "MP, B"),
+        (207.5, "range"),
         {"volumes": 5},
     ),
 }
