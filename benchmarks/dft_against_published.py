@@ -42,8 +42,8 @@ SOURCES = {
     "range": "middle of what PBE calculations commonly give, 200 to 215 GPa; no one paper checked",
     "Betzinger": "M. Betzinger et al., Phys. Rev. B 81, 195117 (2010), "
     "doi 10.1103/PhysRevB.81.195117: all-electron FLEUR at the same lattice constant",
-    "usual": "middle of what PBE calculations commonly give at the PBE lattice constant (Si 0.57 to "
-    "0.61, C 4.12 to 4.17); no one paper checked, the checked values are Betzinger's",
+    "usual": "middle of what PBE calculations commonly give at the PBE lattice constant (Si 0.57 "
+    "to 0.61, C 4.12 to 4.17); no one paper checked, the checked values are Betzinger's",
 }
 
 
