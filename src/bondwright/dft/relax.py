@@ -33,7 +33,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from bondwright.dft.calculation import Calculation, Status
 from bondwright.dft.engine import Engine, ScfProgress, Session
 from bondwright.dft.kpoints import mesh_of
-from bondwright.dft.pulay import pulay_term
+from bondwright.dft.pulay import pulay_stress
 from bondwright.dft.records import calculation_from_json, calculation_to_json
 from bondwright.dft.settings import DftSettings
 from bondwright.errors import InputError
@@ -58,7 +58,7 @@ class Relaxed:
         atoms: the last structure that was solved; the initial one when none was.
         cell: whether the cell was relaxed too.
         reason: stable slug unless converged: "steps-used-up", "exploded", "collapsed",
-            "not-finite", or a reason of the engine such as "scf-not-converged".
+            "not-finite", "pulay-unknown", or a reason of the engine such as "scf-not-converged".
         message: one sentence for people; empty when converged.
         calculation: the last calculation, of `atoms` unless its status says otherwise; None when
             nothing was calculated.
@@ -68,8 +68,8 @@ class Relaxed:
         max_stress_GPa: largest stress component at each, as an absolute value; empty when the cell
             was fixed.
         volume_ratio: final over initial volume.
-        pulay_stress_GPa: what the stress of the last structure was corrected by, in each diagonal
-            component; None when the cell was fixed.
+        pulay_stress_GPa: what each diagonal component of the engine's stress was lowered by at the
+            last structure; None when the cell was fixed.
     """
 
     status: Status
@@ -132,11 +132,12 @@ class _SessionCalculator(Calculator):  # type: ignore[misc]
 
     implemented_properties = ("energy", "forces", "stress")
 
-    def __init__(self, session: Session, start: Atoms, pulay_eV: float | None) -> None:  # noqa: N803
+    def __init__(self, session: Session, start: Atoms, pulay: Callable[[], float] | None) -> None:
         super().__init__()
         self._session = session
-        self._volume = abs(start.cell.volume)
-        self._pulay = pulay_eV
+        self._volume = float(abs(start.cell.volume))
+        self._ask_pulay = pulay
+        self._pulay: float | None = None
         self.done: list[Calculation] = []
         self.failed: Calculation | None = None
 
@@ -150,21 +151,33 @@ class _SessionCalculator(Calculator):  # type: ignore[misc]
         super().calculate(atoms, properties, system_changes)
         if self.done:
             _check_geometry(self.atoms, self._volume)
-        found = self._session.solve(self.atoms, forces=True, stress=self._pulay is not None)
+        found = self._session.solve(self.atoms, forces=True, stress=self._ask_pulay is not None)
         if found.status is not Status.CONVERGED:
             self.failed = found
             raise _StopError(found.status, found.reason, found.message)
-        if found.stress_GPa is not None and self._pulay is not None:
-            extra = self._pulay / abs(self.atoms.cell.volume) / units.GPa
+        if found.stress_GPa is not None:
+            pulay = self._pulay_at(float(abs(self.atoms.cell.volume)))
             found = replace(
                 found,
-                stress_GPa=found.stress_GPa + extra * np.eye(3),
-                notes={**found.notes, "pulay_stress_GPa": extra},
+                stress_GPa=found.stress_GPa - pulay * np.eye(3),
+                notes={**found.notes, "pulay_stress_GPa": pulay},
             )
         self.done.append(found)
         self.results = {"energy": found.energy_eV, "forces": found.forces_eV_per_A}
         if found.stress_GPa is not None:
             self.results["stress"] = full_3x3_to_voigt_6_stress(found.stress_GPa * units.GPa)
+
+    def _pulay_at(self, volume: float) -> float:
+        """Return the Pulay stress, GPa: its energy belongs to the atoms, so it goes as 1 / volume.
+
+        It is asked for after the first structure is solved, whose reasons say more when it fails.
+        """
+        if self._pulay is None and self._ask_pulay is not None:
+            try:
+                self._pulay = self._ask_pulay()
+            except InputError as error:
+                raise _StopError(Status.NOT_CONVERGED, "pulay-unknown", f"{error}") from error
+        return (self._pulay or 0.0) * self._volume / volume
 
 
 def relax(
@@ -199,17 +212,15 @@ def relax(
     start.calc = None
     if abs(start.cell.volume) > 0:  # else the engine refuses the structure, with a reason
         settings = replace(settings, kpoints=mesh_of(start, settings))
-    pulay = None
-    if cell:
-        pulay = pulay_term(start, engine, settings, folder / "pulay", progress=scf_progress)
-    if isinstance(pulay, Calculation):
-        relaxed = _given_up(start, pulay)
-    else:
-        session = engine.open(settings, folder, progress=scf_progress)
-        try:
-            relaxed = _walk(start, session, settings, folder, pulay, progress)
-        finally:
-            session.close()
+    session = engine.open(settings, folder, progress=scf_progress)
+
+    def pulay() -> float:
+        return pulay_stress(start, engine, settings, folder / "pulay")
+
+    try:
+        relaxed = _walk(start, session, settings, folder, pulay if cell else None, progress)
+    finally:
+        session.close()
     write_text(folder / "relaxation.json", json.dumps(relaxed.to_json(), allow_nan=False) + "\n")
     return relaxed
 
@@ -219,12 +230,12 @@ def _walk(
     session: Session,
     settings: DftSettings,
     folder: Path,
-    pulay_eV: float | None,  # noqa: N803 (a unit)
+    pulay: Callable[[], float] | None,
     progress: RelaxProgress | None,
 ) -> Relaxed:
-    cell = pulay_eV is not None
+    cell = pulay is not None
     moving = start.copy()
-    calculator = _SessionCalculator(session, start, pulay_eV)
+    calculator = _SessionCalculator(session, start, pulay)
     moving.calc = calculator
     limits: dict[str, float] = {"fmax": settings.force_tolerance_eV_per_A}
     if cell:
@@ -272,17 +283,6 @@ def _walk(
         max_stress_GPa=[stress for _, stress in largest if stress is not None],
         volume_ratio=abs(final.cell.volume / start.cell.volume) if last is not None else 1.0,
         pulay_stress_GPa=None if last is None else last.notes.get("pulay_stress_GPa"),
-    )
-
-
-def _given_up(start: Atoms, failed: Calculation) -> Relaxed:
-    return Relaxed(
-        failed.status,
-        start,
-        cell=True,
-        reason=failed.reason,
-        message=failed.message,
-        calculation=failed,
     )
 
 
