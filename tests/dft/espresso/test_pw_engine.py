@@ -24,7 +24,7 @@ from bondwright.dft.espresso.engine import EspressoEngine, EspressoSession
 from bondwright.dft.espresso.output import read_pw_output
 from bondwright.dft.espresso.run import run_pw
 from bondwright.dft.espresso.status import judge
-from bondwright.dft.settings import DftSettings
+from bondwright.dft.settings import DftSettings, Spin
 from bondwright.errors import InputError
 
 pytestmark = pytest.mark.espresso
@@ -151,6 +151,22 @@ def test_eigenvalues_along_other_kpoints(potentials: Path, tmp_path: Path) -> No
     again = engine.eigenvalues(np.zeros((1, 3)))[0, 0]
     assert again[:6] == pytest.approx(levels[0, 0, :6], abs=2e-3)  # the highest settle last
     assert other.energy_eV != found.energy_eV
+
+
+def test_spin_that_is_not_there(potentials: Path, tmp_path: Path) -> None:
+    """Silicon asked for with spins finds none, and the energy of a calculation without them."""
+    settings = DftSettings(cutoff_eV=300, kpoints=(2, 2, 2), smearing_eV=0.1, spin=Spin.POLARISED)
+    engine = session(potentials, tmp_path, settings)
+    found = engine.solve(silicon())
+    assert found.status is Status.CONVERGED
+    assert found.magnetic_moment == pytest.approx(0.0, abs=0.01)
+    assert found.magnetic_moments == pytest.approx([0.0, 0.0], abs=0.01)
+    plain = session(potentials, tmp_path / "plain").solve(silicon())
+    assert found.energy_eV == pytest.approx(plain.energy_eV, abs=1e-4)
+    assert plain.magnetic_moment is None
+    levels = engine.eigenvalues(np.array([[0.0, 0.0, 0.0], [0.5, 0.0, 0.5]]))
+    assert levels.shape[:2] == (2, 2)
+    assert levels[0] == pytest.approx(levels[1], abs=5e-3)
 
 
 def test_scf_that_does_not_settle(potentials: Path, tmp_path: Path) -> None:

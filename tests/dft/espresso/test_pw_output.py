@@ -14,6 +14,7 @@ from scipy.special import expit
 from bondwright.dft.calculation import Status
 from bondwright.dft.espresso.geometry import element_of
 from bondwright.dft.espresso.output import read_pw_output
+from bondwright.dft.espresso.results import read_calculation
 from bondwright.dft.espresso.status import judge
 from bondwright.dft.espresso.step import zero_width
 from bondwright.dft.espresso.units import BOHR_A, RYDBERG_EV
@@ -243,3 +244,21 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_labels_of_species() -> None:
     found = [element_of(label) for label in ("Fe1", "O_h", "SI", "Co", "C2", "Xx", "12", "Hf-a")]
     assert found == ["Fe", "O", "Si", "Co", "C", None, None, "Hf"]
+
+
+@pytest.mark.data
+def test_foreign_outputs_become_calculations(samples: Path, cells: Path) -> None:
+    relaxed = read_calculation(samples / "vcrelax_success" / "aiida.out", stress=True)
+    assert (relaxed.status, relaxed.engine) == (Status.CONVERGED, "espresso 6.6")
+    assert relaxed.atoms.get_volume() == pytest.approx(2 * 2.806884226**3, rel=1e-6)
+    assert relaxed.stress_GPa is not None
+    # the last line of the pressure: P = -0.16 kbar
+    assert -np.trace(relaxed.stress_GPa) / 3 == pytest.approx(-0.016, abs=6e-4)
+    assert relaxed.seconds == pytest.approx(12.5)
+    cut = read_calculation(glass(cells, 13), scheduler="DUE TO TIME LIMIT")
+    assert (cut.status, cut.reason) == (Status.INTERRUPTED, "walltime")
+    assert cut.energy_eV is None
+    assert len(cut.atoms) == 100
+    assert cut.notes["restart"] == "from-scratch"
+    nothing = read_calculation(samples / "absent.out")
+    assert (nothing.status, len(nothing.atoms)) == (Status.FAILED, 0)

@@ -25,6 +25,7 @@ from bondwright.dft.espresso.pseudopotentials import (
     choose_pseudopotentials,
     pseudopotential_folder,
 )
+from bondwright.dft.espresso.results import calculation_of
 from bondwright.dft.espresso.run import (
     INPUT,
     OUTPUT,
@@ -34,7 +35,7 @@ from bondwright.dft.espresso.run import (
     program_version,
     run_pw,
 )
-from bondwright.dft.espresso.status import Judgement, judge, keep_going
+from bondwright.dft.espresso.status import judge, keep_going
 from bondwright.dft.espresso.workspace import Workspace
 from bondwright.dft.kpoints import mesh_of
 from bondwright.dft.records import read_record, request_digest, settings_to_json, write_record
@@ -303,8 +304,16 @@ class EspressoSession:
                 break
             corrections.append(step)
             go_on = old_density = False
-        seconds = time.monotonic() - begin
-        return self._calculation(atoms, potentials, output, verdict, corrections, seconds)
+        return calculation_of(
+            # pw.x may end before it says who it is
+            replace(output, version=self._version),
+            verdict,
+            atoms=atoms,
+            settings=settings_to_json(self._settings),
+            corrections=corrections,
+            seconds=time.monotonic() - begin,
+            notes=self._notes(atoms, potentials),
+        )
 
     def _once(
         self,
@@ -331,22 +340,10 @@ class EspressoSession:
             output = replace(output, errors=read_pw_output(folder / "CRASH").errors)
         return output, end
 
-    def _calculation(
-        self,
-        atoms: Atoms,
-        potentials: Mapping[str, Pseudopotential],
-        output: PwOutput,
-        verdict: Judgement,
-        corrections: Sequence[Correction],
-        seconds: float,
-    ) -> Calculation:
-        step = output.steps[-1] if output.steps else None
+    def _notes(self, atoms: Atoms, potentials: Mapping[str, Pseudopotential]) -> dict[str, Any]:
         wave, density = cutoffs_eV(self._settings, potentials)
-        notes: dict[str, Any] = {
+        return {
             "kpoint_mesh": list(mesh_of(atoms, self._settings)),
-            "kpoints": output.kpoint_count,
-            "bands": output.band_count,
-            "electrons": output.electrons,
             "cutoff_eV": wave,
             "density_cutoff_eV": density,
             "pseudopotentials": {
@@ -354,36 +351,6 @@ class EspressoSession:
                 for e, p in potentials.items()
             },
         }
-        common: dict[str, Any] = {
-            "status": verdict.status,
-            "atoms": atoms.copy(),
-            "engine": f"espresso {self._version}",
-            "settings": settings_to_json(self._settings),
-            "reason": verdict.reason,
-            "message": verdict.message,
-            "scf_steps": step.iterations[-1].number if step and step.iterations else 0,
-            "corrections": tuple(corrections),
-            "seconds": seconds,
-        }
-        if verdict.status is not Status.CONVERGED or step is None:
-            return Calculation(**common, notes={**notes, "restart": str(verdict.restart)})
-        last = step.iterations[-1] if step.iterations else None
-        notes |= {
-            "free_energy_eV": step.free_energy_eV,
-            "absolute_moment": step.absolute_moment,
-            "scf_accuracy_eV": last.accuracy_eV if last else None,
-        }
-        return Calculation(
-            **common,
-            energy_eV=step.energy_eV,
-            forces_eV_per_A=step.forces_eV_per_A,
-            stress_GPa=step.stress_GPa,
-            fermi_eV=step.fermi_eV if step.fermi_eV is not None else step.homo_eV,
-            gap_eV=step.gap_eV,
-            magnetic_moment=step.magnetic_moment,
-            magnetic_moments=step.magnetic_moments,
-            notes=notes,
-        )
 
     # -- what is in the folder -----------------------------------------------------------------
 

@@ -37,7 +37,8 @@ class PwStep:
         scf_converged: None when the output ends before that was decided.
         free_energy_eV: what pw.x marks with "!", F = E - TS with smearing; None unless converged.
         smearing_eV: the contribution -TS; None without smearing.
-        energy_eV: extrapolated to zero smearing width; None unless converged.
+        energy_eV: extrapolated to zero smearing width (see `step.zero_width`; the free energy
+            where the kind of smearing was not printed); None unless converged.
         forces_eV_per_A: (n, 3); None when absent or incomplete.
         stress_GPa: (3, 3), tension positive; None when absent or incomplete.
         fermi_eV: Fermi level (the higher of two when spins are held apart).

@@ -92,8 +92,10 @@ _PW: tuple[tuple[str, Meaning], ...] = (
         _failed("too-few-bands", "There are fewer bands than the electrons need."),
     ),
     (
-        r"fixed occupations.*(odd|smearing)|smearing is needed|need smearing",
-        _failed("smearing-needed", "An odd number of electrons needs smearing."),
+        r"fixed occupations|smearing is needed|need smearing",
+        _failed(
+            "smearing-needed", "These electrons need smeared occupations (an odd number, or spins)."
+        ),
     ),
     (
         r"atoms? #?.*overlap",
