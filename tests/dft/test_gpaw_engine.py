@@ -26,7 +26,7 @@ from bondwright.errors import InputError
 
 pytest.importorskip("gpaw", reason="GPAW IS NOT INSTALLED")
 
-QUICK = preset("quick", kpoints=(2, 2, 2))
+QUICK = preset("quick", cutoff_eV=300.0, kpoints=(2, 2, 2))
 
 
 def silicon(rattle: float = 0.0) -> Atoms:
@@ -39,7 +39,7 @@ def test_silicon_has_the_published_pbe_gap(tmp_path: Path) -> None:
     """Published PBE values of the indirect gap of Si at its experimental lattice constant lie
     between 0.57 and 0.62 eV. The conduction band ends at about 0.85 of the way from Gamma to X,
     which is sampled here in twentieths; 0.03 eV more are allowed for the coarse mesh."""
-    session = get_engine("gpaw").open(preset("quick", kpoints=(4, 4, 4)), tmp_path)
+    session = get_engine("gpaw").open(preset("quick", cutoff_eV=300.0, kpoints=(4, 4, 4)), tmp_path)
     done = session.solve(silicon(), forces=False)
     assert done.status is Status.CONVERGED
     assert done.forces_eV_per_A is None
@@ -218,7 +218,7 @@ def test_iron_is_a_ferromagnet(tmp_path: Path) -> None:
     done = single_point(
         bulk("Fe", a=2.866),
         get_engine("gpaw"),
-        preset("quick", kpoints=(7, 7, 7)),
+        preset("quick", cutoff_eV=340.0, kpoints=(7, 7, 7)),
         tmp_path,
         stress=False,
     )
@@ -243,7 +243,10 @@ def test_kill_minus_nine_loses_only_the_running_scf(tmp_path: Path) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
         first_done = False
         session = get_engine("gpaw").open(
-            preset("quick", kpoints=(2, 2, 2)), Path({str(tmp_path)!r}), progress=die)
+            preset("quick", cutoff_eV=300.0, kpoints=(2, 2, 2)),
+            Path({str(tmp_path)!r}),
+            progress=die,
+        )
         assert session.solve(bulk("Si", a=5.43)).status == "converged"
         first_done = True
         session.solve(bulk("Si", a=5.5))
@@ -309,3 +312,21 @@ def test_odd_origins_do_not_hang() -> None:
     moved = silicon(0.05)
     assert scf_parameters(moved, QUICK, None)["symmetry"]["symmorphic"] is True
     assert scf_parameters(silicon(), QUICK, None)["symmetry"]["symmorphic"] is False
+
+
+@pytest.mark.parametrize(
+    ("electrons", "moment", "filled"),
+    [
+        (8.0, None, (4,)),
+        (9.0, None, (None,)),  # an odd electron fills half a band
+        (10.0, 2.0, (6, 4)),
+        (10.0, 1.7, (6, 4)),  # smearing lets the moment of an insulator sag
+        (8.5, 0.0, (None, None)),
+    ],
+)
+def test_bands_are_counted(
+    electrons: float, moment: float | None, filled: tuple[int | None, ...]
+) -> None:
+    from bondwright.dft.gpaw_engine import filled_bands
+
+    assert filled_bands(electrons, moment) == filled

@@ -147,7 +147,7 @@ def test_silicon_relaxes_after_a_kill(tmp_path: Path, strained_silicon: Atoms) -
     are worth 1 %. The first process is killed in the SCF of the third structure; the second call
     repeats none of the first two."""
     pytest.importorskip("gpaw", reason="GPAW IS NOT INSTALLED")
-    settings = preset("quick", kpoints=(3, 3, 3))
+    settings = preset("quick", cutoff_eV=300.0, kpoints=(3, 3, 3))
     script = textwrap.dedent(f"""
         import os, signal
         from pathlib import Path
@@ -164,7 +164,7 @@ def test_silicon_relaxes_after_a_kill(tmp_path: Path, strained_silicon: Atoms) -
         def die(step, change):
             if last == 1 and step == 3:
                 os.kill(os.getpid(), signal.SIGKILL)
-        relax(atoms, get_engine("gpaw"), preset("quick", kpoints=(3, 3, 3)),
+        relax(atoms, get_engine("gpaw"), preset("quick", cutoff_eV=300.0, kpoints=(3, 3, 3)),
               Path({str(tmp_path)!r}), progress=seen, scf_progress=die)
     """)
     killed = subprocess.run([sys.executable, "-c", script], check=False, env=dict(os.environ))

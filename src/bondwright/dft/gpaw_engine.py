@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from bondwright.dft.calculation import Calculation, Correction, Status
 from bondwright.dft.engine import ScfProgress
+from bondwright.dft.gaps import find_gap
 from bondwright.dft.gpaw_corrections import continues, corrections, smearing_after
 from bondwright.dft.gpaw_parameters import (
     check_functional,
@@ -340,11 +341,13 @@ class GpawSession:
         values, _ = calculator.dft.ibzwfs.get_all_eigs_and_occs()
         electrons = float(calculator.get_number_of_electrons())
         polarised = bool(self._parameters["spinpol"])
-        moment = float(calculator.get_magnetic_moment()) if polarised else 0.0
+        moment = float(calculator.get_magnetic_moment()) if polarised else None
+        filled = filled_bands(electrons, moment)
+        points = np.asarray(calculator.get_ibz_k_points())
         found: dict[str, Any] = {
             "energy_eV": float(calculator.get_potential_energy(atoms)),
             "fermi_eV": float(calculator.get_fermi_level()),
-            "gap_eV": mesh_gap(np.asarray(values) * units.Ha, electrons, moment),
+            "gap_eV": find_gap(np.asarray(values) * units.Ha, points, filled).gap_eV,
             "scf_steps": self._steps(),
             "notes": {
                 "free_energy_eV": float(calculator.get_potential_energy(atoms, True)),
@@ -402,7 +405,7 @@ class GpawSession:
             return self._calculator
 
     def _keep_density(self, digest: str) -> None:
-        """Write the density; of the earlier ones only the last is of use, to nobody."""
+        """Write the density of the last ground state, and remove those before it."""
         target = self._density(digest)
         part = target.with_name(f".{digest}.{os.getpid()}.part.gpw")
         self._calculator.write(part)
@@ -428,38 +431,22 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or ["no message"])[0]
 
 
-def mesh_gap(
-    eigenvalues_eV: NDArray[np.float64],  # noqa: N803 (a unit)
-    electrons: float,
-    moment: float = 0.0,
-) -> float | None:
-    """Return the smallest gap between filled and empty bands of a mesh.
+def filled_bands(electrons: float, moment: float | None) -> tuple[int | None, ...]:
+    """Return how many bands of each spin an insulator with these electrons fills.
 
     Bands are counted, not compared with the Fermi level, which smearing may push out of a small
     gap.
 
     Args:
-        eigenvalues_eV: (spins, k, bands), in ascending order for each spin and k.
         electrons: valence electrons in the cell.
-        moment: magnetic moment of the cell, Bohr magnetons.
+        moment: magnetic moment of the cell, Bohr magnetons; None when not polarised.
 
     Returns:
-        eV; 0 where bands overlap or are partly filled, None where no empty band was computed.
+        One number for each spin; None where the electrons cannot fill whole bands.
     """
-    spins = len(eigenvalues_eV)
     total = round(electrons)
-    if spins == 1:
-        filled = [total // 2]
-        whole = abs(electrons - total) < 1e-6 and total % 2 == 0
-    else:
-        up = round((total + moment) / 2)
-        filled = [up, total - up]
-        whole = abs(electrons - total) < 1e-6
-    if not whole:
-        return 0.0
-    if max(filled) >= eigenvalues_eV.shape[2]:
-        return None
-    pairs = list(zip(filled, eigenvalues_eV, strict=True))
-    top = max(bands[:, n - 1].max() for n, bands in pairs if n > 0)
-    bottom = min(bands[:, n].min() for n, bands in pairs)
-    return max(0.0, float(bottom - top))
+    whole = abs(electrons - total) < 1e-6
+    if moment is None:
+        return (total // 2 if whole and total % 2 == 0 else None,)
+    up = round((total + moment) / 2)
+    return (up, total - up) if whole else (None, None)
