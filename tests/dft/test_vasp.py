@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.spacegroup import crystal
 from ase.units import GPa
-from pymatgen.io.vasp import Incar, Kpoints, Poscar
+from pymatgen.io.vasp import Incar, Kpoints, Outcar, Poscar
 
 from bondwright.dft.calculation import Status
 from bondwright.dft.settings import DftSettings, preset
@@ -170,7 +170,7 @@ def test_results_that_are_cut_off_or_foreign(tmp_path: Path) -> None:
     (tmp_path / "vasprun.xml").write_text("<a></a>")
     with pytest.raises(InputError, match="pymatgen"):
         read_vasp(tmp_path)
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="no OUTCAR"):
         read_vasp(tmp_path / "absent")
 
 
@@ -187,3 +187,33 @@ def test_atoms_come_back_in_the_order_that_they_were_given(tmp_path: Path) -> No
     found = read_vasp(tmp_path)
     assert found.atoms.get_chemical_symbols() == ["Cl", "Na"]
     assert found.atoms.positions == pytest.approx(given.positions)
+
+
+def test_outcar_agrees_with_pymatgen(tmp_path: Path) -> None:
+    """A spin-polarised cluster of 18 nickel atoms by VASP 5.3."""
+    path = RESULTS / "OUTCAR_example_1"
+    if not path.is_file():
+        pytest.skip("VASP RESULTS ABSENT: this ASE comes without OUTCAR_example_1")
+    found = read_vasp(path)
+    theirs = Outcar(str(path))
+    assert (found.status, found.engine, found.scf_steps) == (Status.CONVERGED, "vasp 5.3.3", 63)
+    assert found.energy_eV == pytest.approx(theirs.final_energy, abs=1e-8)
+    assert found.fermi_eV == pytest.approx(theirs.efermi)
+    assert found.magnetic_moment == pytest.approx(theirs.total_mag)
+    text = path.read_text("latin-1")
+    block = text[text.index("TOTAL-FORCE") :].splitlines()[2:20]
+    rows = np.array([line.split() for line in block], dtype=float)
+    assert found.forces_eV_per_A == pytest.approx(rows[:, 3:])
+    assert found.atoms.positions == pytest.approx(rows[:, :3], abs=1e-4)
+    pressure = float(text.split("external pressure =")[1].split()[0])  # kbar, the other sign
+    assert found.stress_GPa is not None
+    assert -np.trace(found.stress_GPa) / 3 == pytest.approx(pressure / 10, abs=2e-3)
+    cut = tmp_path / "OUTCAR"
+    for share in (0.1, 0.5, 0.9):
+        cut.write_text(text[: int(share * len(text))], "latin-1")
+        assert read_vasp(tmp_path).status is Status.INTERRUPTED
+    cut.write_text(text.replace("aborting loop because EDIFF is reached", ""), "latin-1")
+    assert read_vasp(tmp_path).reason == "scf-not-converged"
+    cut.write_text("hello")
+    with pytest.raises(InputError, match="does not begin"):
+        read_vasp(tmp_path)

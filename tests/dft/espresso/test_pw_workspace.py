@@ -17,6 +17,7 @@ from bondwright.dft.espresso.corrections import next_correction, slab_like
 from bondwright.dft.espresso.status import Judgement, Restart
 from bondwright.dft.espresso.workspace import Workspace
 from bondwright.dft.settings import DftSettings
+from bondwright.errors import InputError
 
 DONE = Judgement(Status.CONVERGED)
 
@@ -76,6 +77,12 @@ def test_data_of_an_earlier_run_do_not_count_for_this_one(work: Workspace) -> No
     os.utime(xml, (1e9, 1e9))
     assert not work.saved_since(time.time() - 60).complete
     assert xml.name in work.saved_since(time.time() - 60).missing
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be made"):
+        Workspace(tmp_path / "file" / "run")
 
 
 def test_slabs_are_known_by_their_vacuum() -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bondwright.dft.calculation import Correction, Status
 from bondwright.dft.espresso.input import PREFIX
 from bondwright.dft.espresso.status import Judgement, Restart, SavedState, inspect_save
+from bondwright.errors import InputError
 from bondwright.structure.records import atoms_from_json, atoms_to_json
 from bondwright.structure.write import write_text
 
@@ -31,10 +32,20 @@ class Workspace:
     """
 
     def __init__(self, folder: Path) -> None:
+        """Make the folder when it is absent.
+
+        Raises:
+            InputError: it cannot be made.
+        """
         self.folder = folder
         self.outdir = folder / "out"
         self.save = self.outdir / f"{PREFIX}.save"
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{folder}: cannot be made ({error.strerror}); choose another folder."
+            ) from error
 
     @property
     def state(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
 
 from bondwright.dft.kpoints import mesh_of
 from bondwright.dft.records import settings_to_json
@@ -138,6 +139,23 @@ def write_vasp_inputs(
     if potcar is not None:
         write_text(folder / "POTCAR", potcar)
     return inputs
+
+
+def poscar_rows(folder: Path, count: int) -> NDArray[np.int64]:
+    """Return the POSCAR row of every atom of the structure that the inputs were written for.
+
+    Without the note of `write_vasp_inputs` the order of POSCAR is kept.
+
+    Raises:
+        InputError: the note belongs to another number of atoms.
+    """
+    try:
+        order = json.loads((folder / NOTE).read_bytes())["order"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return np.arange(count)
+    if sorted(order) != list(range(count)):
+        raise InputError(f"{folder / NOTE}: belongs to another structure; remove it.")
+    return np.argsort(order)
 
 
 def _input_set(atoms: Atoms, settings: DftSettings, task: VaspTask) -> Any:

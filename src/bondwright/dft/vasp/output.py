@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,15 @@ from ase.units import GPa
 from numpy.typing import NDArray
 
 from bondwright.dft.calculation import Calculation, Status
-from bondwright.dft.vasp.inputs import NOTE
+from bondwright.dft.vasp.inputs import poscar_rows
+from bondwright.dft.vasp.outcar import read_outcar
 from bondwright.errors import InputError
 
 _KBAR_TO_GPA = 0.1
 
 
 def read_vasp(path: Path) -> Calculation:
-    """Read `vasprun.xml` (and `OUTCAR` beside it, for moments) as a calculation.
+    """Read `vasprun.xml` (with an `OUTCAR` beside it for moments), or an `OUTCAR` alone.
 
     Atoms come back in the order of the structure that `write_vasp_inputs` was given when its note
     lies beside; else in the order of POSCAR. A relaxation gives its last geometry. VASP prints the
@@ -34,8 +34,12 @@ def read_vasp(path: Path) -> Calculation:
             an interrupted calculation, not an error.
     """
     file = path / "vasprun.xml" if path.is_dir() else path
+    if path.is_dir() and not file.is_file():
+        file = path / "OUTCAR"
     if not file.is_file():
-        raise InputError(f"{file}: no such file; name a vasprun.xml or the folder that holds it.")
+        raise InputError(f"{path}: no vasprun.xml and no OUTCAR there; name one, or their folder.")
+    if "OUTCAR" in file.name:
+        return read_outcar(file)
     from pymatgen.io.vasp.outputs import Vasprun
 
     if _cut_off(file):
@@ -60,7 +64,7 @@ def _calculation(run: Any, file: Path) -> Calculation:
     structure = run.final_structure
     numbers = [site.specie.Z for site in structure]
     atoms = Atoms(numbers, positions=structure.cart_coords, cell=structure.lattice.matrix, pbc=True)
-    back = _order(file.parent, len(atoms))
+    back = poscar_rows(file.parent, len(atoms))
     atoms = atoms[back]
     last = run.ionic_steps[-1] if run.ionic_steps else {}
     common: dict[str, Any] = {
@@ -85,7 +89,7 @@ def _calculation(run: Any, file: Path) -> Calculation:
             reason="relaxation-steps",
             message=f"The relaxation was not finished after {len(run.ionic_steps)} geometries.",
         )
-    total, moments = _moments(file.parent / "OUTCAR", back) if run.is_spin else (None, None)
+    total, moments = _moments(file.parent / "OUTCAR") if run.is_spin else (None, None)
     forces, stress = last.get("forces"), last.get("stress")
     gap = run.eigenvalue_band_properties[0] if run.eigenvalues else None
     # Under an outer pressure (PSTRESS, kbar) VASP adds p V to every energy that it prints.
@@ -104,31 +108,13 @@ def _calculation(run: Any, file: Path) -> Calculation:
     )
 
 
-def _order(folder: Path, count: int) -> NDArray[np.int64]:
-    """Return the POSCAR row of every atom of the structure as it was given."""
+def _moments(file: Path) -> tuple[float | None, NDArray[np.float64] | None]:
+    """Return total and atomic moments of an OUTCAR; None where it is absent or not whole."""
     try:
-        order = json.loads((folder / NOTE).read_bytes())["order"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return np.arange(count)
-    if sorted(order) != list(range(count)):
-        raise InputError(f"{folder / NOTE}: belongs to another structure; remove it.")
-    return np.argsort(order)
-
-
-def _moments(
-    file: Path, back: NDArray[np.int64]
-) -> tuple[float | None, NDArray[np.float64] | None]:
-    from pymatgen.io.vasp.outputs import Outcar
-
-    if not file.is_file():
+        found = read_outcar(file)
+    except InputError:
         return None, None
-    try:
-        outcar = Outcar(str(file))
-        each = np.array([float(m["tot"]) for m in outcar.magnetization])
-    except Exception:  # noqa: BLE001  (an OUTCAR that is cut off says nothing about moments)
-        return None, None
-    total = None if outcar.total_mag is None else float(outcar.total_mag)
-    return total, each[back] if len(each) == len(back) else None
+    return found.magnetic_moment, found.magnetic_moments
 
 
 def _cut_off(file: Path) -> bool:
