@@ -8,6 +8,7 @@ import typer
 
 from bondwright.cli import (
     data,
+    dft,
     export,
     init,
     reference,
@@ -55,6 +56,7 @@ app.command("status")(status.status)
 app.command("show")(show.show)
 app.command("report")(report.report)
 app.command("export")(export.export)
+app.command("dft")(dft.dft)
 app.add_typer(reference.app, name="reference")
 app.add_typer(train.app, name="train")
 app.add_typer(data.app, name="data")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,31 @@ def say(text: str = "") -> None:
 def say_json(answer: Any) -> None:
     """Print the answer as JSON to stdout."""
     say(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def say_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", left: int = 1
+) -> None:
+    """Print a table to stdout.
+
+    Args:
+        head: titles of the columns; none are printed where all are empty.
+        rows: cells.
+        title: line above the table.
+        left: this many columns are aligned to the left, the others to the right.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, show_header=any(head))
+    for number, text in enumerate(head):
+        table.add_column(text, justify="left" if number < left else "right")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))  # text, never markup
+    # A pipe has no width: nothing is folded there.
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 240).print(table)
 
 
 def note(text: str) -> None:
