@@ -180,6 +180,12 @@ def test_scf_that_does_not_settle(potentials: Path, tmp_path: Path) -> None:
     assert slugs == ["softer-mixing", "softest-mixing", "more-smearing"]
     assert found.corrections[0].changes == {"mixing_beta": 0.3}
     assert "mixing_beta = 0.1" in (tmp_path / "run" / "pw.in").read_text()
+    written = (tmp_path / "run" / "pw.out").stat().st_mtime_ns
+    again = session(potentials, tmp_path, settings)
+    assert again.solve(silicon()).reason == "scf-not-converged"
+    assert (tmp_path / "run" / "pw.out").stat().st_mtime_ns == written  # known from its record
+    with pytest.raises(InputError, match="solve first"):
+        again.eigenvalues(np.zeros((1, 3)))
 
 
 def test_time_limit_and_going_on(potentials: Path, tmp_path: Path) -> None:

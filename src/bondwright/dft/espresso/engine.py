@@ -182,13 +182,13 @@ class EspressoSession:
         record = self._folder / "records" / f"{digest}.json"
         known = read_record(record)
         if known is not None and _answers(known, forces=forces, stress=stress):
-            self._solved = atoms.copy()
-            return known
-        found = self._settle(atoms, potentials, moments, digest, forces=forces, stress=stress)
+            found = known
+        else:
+            found = self._settle(atoms, potentials, moments, digest, forces=forces, stress=stress)
+            if _worth_keeping(found):
+                write_record(record, found)
         if found.status is Status.CONVERGED:
             self._solved = atoms.copy()
-        if _worth_keeping(found):
-            write_record(record, found)
         return found
 
     def eigenvalues(self, kpoints: NDArray[np.float64]) -> NDArray[np.float64]:
