@@ -18,7 +18,7 @@ INSTALL = (
     "and pip."
 )
 _BUILT_IN = ("LDA", "PBE", "revPBE", "RPBE", "PW91")
-_SYMMETRY_TOLERANCE_A = 1e-3
+_SYMMETRY_TOLERANCES_A = (1e-3, 1e-5)
 _U_APPLIES_WITH = frozenset({"O", "F"})
 
 
@@ -91,9 +91,6 @@ def scf_parameters(
 ) -> dict[str, Any]:
     """Return the keywords of GPAW's calculator for a ground state; JSON values only.
 
-    Atoms are brought onto symmetric places when they are off by less than 1e-3 Å, which is what
-    text files with four decimals lose.
-
     Args:
         atoms: the structure, Å.
         settings: what is asked for.
@@ -111,24 +108,34 @@ def scf_parameters(
             "energy": settings.energy_tolerance_eV_per_electron,
             "density": settings.density_tolerance_per_electron,
         },
-        "symmetry": {
-            "tolerance": _SYMMETRY_TOLERANCE_A,
-            "symmorphic": not _translations_fit_a_grid(atoms),
-        },
+        "symmetry": usable_symmetry(atoms),
         "spinpol": moments is not None,
         "maxiter": settings.max_scf_steps,
         "setups": hubbard_setups(atoms, settings),
     }
 
 
-def _translations_fit_a_grid(atoms: Atoms) -> bool:
-    """Return whether screws and glides can be used, which saves a quarter of rutile's k-points.
+def usable_symmetry(atoms: Atoms) -> dict[str, Any]:
+    """Return GPAW's keywords for the symmetry that it can use of a structure.
 
-    Their translations must be simple fractions: GPAW makes its grid divisible by the denominators,
-    and an inversion centre at 0.1234 has GPAW search for such a grid for ever.
+    Atoms may be off their symmetric places by 1e-3 Å, which is what text files with four decimals
+    lose. Where the operations found so loosely are not a group (one crystal in twenty, in cells
+    that are not quite standard) GPAW would stop, so a tighter search follows, and then none.
+
+    Screws and glides save a quarter of rutile's k-points. Their translations must be simple
+    fractions: GPAW makes its grid divisible by the denominators, and with an inversion centre at
+    0.1234 it would search for such a grid for ever.
     """
-    from gpaw.new.symmetry import Symmetries
+    from gpaw.new.symmetry import Symmetries, SymmetryAnalysisBug
 
-    found = Symmetries.from_atoms(atoms, symmorphic=False, tolerance=_SYMMETRY_TOLERANCE_A)
-    twelfths = 12 * found.translation_sc
-    return bool(np.allclose(twelfths, np.rint(twelfths), atol=1e-6))
+    for tolerance in _SYMMETRY_TOLERANCES_A:
+        try:
+            found = Symmetries.from_atoms(atoms, symmorphic=False, tolerance=tolerance)
+            twelfths = 12 * found.translation_sc
+            if np.allclose(twelfths, np.rint(twelfths), atol=1e-6):
+                return {"tolerance": tolerance, "symmorphic": False}
+            Symmetries.from_atoms(atoms, symmorphic=True, tolerance=tolerance)
+        except SymmetryAnalysisBug:
+            continue
+        return {"tolerance": tolerance, "symmorphic": True}
+    return {"point_group": False}
