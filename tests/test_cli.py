@@ -14,7 +14,10 @@ from ase.build import bulk
 from bondwright.structure.write import cif_text
 
 SILICON = cif_text(bulk("Si"), symprec=0.1)
-QUICK = ("--skip", "stability", "--skip", "property", "--reference", "none", "--workers", "1")
+QUICK = (
+    *("--skip", "stability", "--skip", "property", "--skip", "dft"),
+    *("--reference", "none", "--workers", "1"),
+)
 
 
 def bondwright(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ from bondwright.campaign.config import (
     parse_config,
 )
 from bondwright.campaign.config_text import default_config_text, toml_value
-from bondwright.campaign.stages import STAGES, default_settings
+from bondwright.campaign.stages import ON_REQUEST, STAGES, default_settings
 from bondwright.errors import InputError
 
 MINIMAL = 'name = "x"\n'
@@ -108,7 +108,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_defaults_are_those_of_the_checks(folder: Path) -> None:
     config = parse_config(MINIMAL, folder)
-    assert config.funnel == list(STAGES)
+    assert config.funnel == [s for s in STAGES if s not in ON_REQUEST]
     for name, stage in config.stages.items():
         assert stage.settings == default_settings(name)
     assert config.run == RunSetting()

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from bondwright.campaign.known import structures_table
-from bondwright.campaign.stages import GROUP_STAGES, STAGES, default_settings, settings_class
+from bondwright.campaign.stages import (
+    GROUP_STAGES,
+    ON_REQUEST,
+    STAGES,
+    default_settings,
+    settings_class,
+)
 from bondwright.campaign.tables import existing_file, from_table, refuse_unknown
 from bondwright.errors import InputError
 from bondwright.run import available_cores
@@ -242,8 +248,7 @@ def _stages(tables: dict[str, Any], where: str, folder: Path) -> dict[str, Stage
         inherited = {k: v for k, v in tables["novelty"].items() if k != "enabled"}
         tables = {**tables, "novelty-relaxed": inherited | tables.get("novelty-relaxed", {})}
     stages = {
-        name: _stage(name, tables.get(name, {}), f"{where}: stages.{name}", folder)
-        for name in STAGES
+        name: _stage(name, tables.get(name), f"{where}: stages.{name}", folder) for name in STAGES
     }
     if not stages["stability"].enabled:  # nothing was relaxed
         asked = stages["novelty-relaxed"]
@@ -251,14 +256,15 @@ def _stages(tables: dict[str, Any], where: str, folder: Path) -> dict[str, Stage
     return stages
 
 
-def _stage(name: str, table: dict[str, Any], where: str, folder: Path) -> StageSetting:
+def _stage(name: str, said: dict[str, Any] | None, where: str, folder: Path) -> StageSetting:
+    table = said or {}
     own = {k: table[k] for k in table if k in _OWN_STAGE_KEYS}
     kind = settings_class(name)
     allowed = [*kind.__dataclass_fields__, "enabled"]
     if name in GROUP_STAGES:
         allowed.append("reference")
     refuse_unknown(table, allowed, where)
-    enabled = own.get("enabled", True)
+    enabled = own.get("enabled", said is not None or name not in ON_REQUEST)
     if not isinstance(enabled, bool):
         raise InputError(f"{where}: enabled: expected true or false, found {enabled!r}.")
     if name == "read" and not enabled:
@@ -270,9 +276,9 @@ def _stage(name: str, table: dict[str, Any], where: str, folder: Path) -> StageS
     settings = replace(settings, **{k: _place_or_name(v, folder) for k, v in places.items()})
     reference, known = None, None
     if name in GROUP_STAGES:
-        said = own.get("reference", "auto")
-        reference = _reference(said, folder, f"{where}: reference")
-        known = structures_table() if said == "auto" and reference is None else None
+        place = own.get("reference", "auto")
+        reference = _reference(place, folder, f"{where}: reference")
+        known = structures_table() if place == "auto" and reference is None else None
     return StageSetting(enabled, settings, reference, known)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bondwright.campaign.config import InputSetting, RunSetting, TargetSetting
-from bondwright.campaign.stages import GROUP_STAGES, STAGES, default_settings
+from bondwright.campaign.stages import GROUP_STAGES, ON_REQUEST, STAGES, default_settings
 
 _ABOUT = {
     "read": "Limits on what is read from a file.",
@@ -17,6 +17,7 @@ _ABOUT = {
     "stability": "Relaxation with a machine-learned potential, then energy above the hull.",
     "novelty-relaxed": "Novelty once more, after relaxation; unless told otherwise, as in novelty.",
     "property": "Density and band gap, and how far they are from the targets.",
+    "dft": "DFT for the best candidates and all controls: energies, gap, bonds. Minutes for each.",
 }
 
 
@@ -64,7 +65,8 @@ def default_config_text(
     if not targets:
         lines += ["# [targets.band_gap]", "# value = 1.5", "# tolerance = 0.3", ""]
     for stage in STAGES:
-        lines += _stage_lines(stage, (enabled or {}).get(stage), reference)
+        asked = (enabled or {}).get(stage, True if stage in ON_REQUEST else None)
+        lines += _stage_lines(stage, asked, reference)
     chosen = run or RunSetting()
     lines += [
         "# How the work is done. None of this changes a result.",
@@ -131,6 +133,6 @@ def _commented_fields(setting: Any, skip: Sequence[str] = ()) -> list[str]:
         value = getattr(setting, field.name)
         if field.name in skip:
             continue
-        shown = f"# {field.name} =" if value is None else f"# {field.name} = {toml_value(value)}"
-        lines.append(shown + ("  (not set)" if value is None else ""))
+        said = f"# {field.name}: not set"
+        lines.append(said if value is None else f"# {field.name} = {toml_value(value)}")
     return lines

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from ase import Atoms
 
 from bondwright.campaign.folder import CampaignFolder
 from bondwright.campaign.provenance import provenance
 from bondwright.campaign.store import Finding, Standing, Store
 from bondwright.campaign.view import CampaignView, CandidateView, StageSummary
-from bondwright.screen.verdict import Outcome
+from bondwright.screen.dft import NOT_SELECTED, place_among_controls
+from bondwright.screen.verdict import Outcome, Verdict
+from bondwright.structure.identity import reduced_formula
 from bondwright.structure.records import atoms_from_json
 
 
@@ -23,24 +28,23 @@ def load_view(root: Path) -> CampaignView:
     try:
         config = _config(store)
         funnel = config["funnel"]
-        verdicts = {stage: store.verdicts(stage) for stage in funnel}
+        verdicts = {stage: _verdicts(store, config, stage) for stage in funnel}
         candidates = []
         for candidate in store.candidates():
             found = {s: verdicts[s][candidate.key] for s in funnel if candidate.key in verdicts[s]}
-            moved = store.structure("stability", candidate.key) if "stability" in found else None
             candidates.append(
                 CandidateView(
                     candidate,
                     found,
-                    None if moved is None else atoms_from_json(moved),
-                    survived=len(found) == len(funnel)
-                    and all(v.outcome is Outcome.PASSED for v in found.values()),
+                    _moved(store, "stability", candidate.key, found),
+                    survived=len(found) == len(funnel) and all(map(_holds, found.values())),
+                    dft=_moved(store, "dft", candidate.key, found),
                 )
             )
         return CampaignView(
             name=config["name"],
             description=config["description"],
-            stages=_summaries(store, funnel),
+            stages=_summaries(store, config),
             candidates=candidates,
             targets={name: target["value"] for name, target in config["targets"].items()},
             provenance=provenance(store),
@@ -57,7 +61,7 @@ def load_summary(root: Path) -> list[StageSummary]:
     """
     store = Store.open_read_only(CampaignFolder(root).store)
     try:
-        return _summaries(store, _config(store)["funnel"])
+        return _summaries(store, _config(store))
     finally:
         store.close()
 
@@ -66,11 +70,45 @@ def _config(store: Store) -> dict[str, Any]:
     return store.meta("config") or {"name": "", "description": "", "targets": {}, "funnel": []}
 
 
-def _summaries(store: Store, funnel: list[str]) -> list[StageSummary]:
+def _verdicts(store: Store, config: dict[str, Any], stage: str) -> dict[str, Verdict]:
+    """Return what holds at a stage, DFT energies compared with those of the controls.
+
+    They are compared here, and not when they were computed, so that a control that comes later
+    counts without any work.
+    """
+    verdicts = store.verdicts(stage)
+    if stage != "dft" or not verdicts:
+        return verdicts
+    formulas, controls = {}, {}
+    for candidate in store.candidates():
+        if candidate.key in verdicts and candidate.atoms is not None:
+            formulas[candidate.key] = reduced_formula(candidate.atoms)
+            if candidate.control:
+                controls[candidate.key] = candidate.name
+    limit = config["stages"]["dft"]["settings"]["limit_eV_per_atom"]
+    return place_among_controls(verdicts, formulas, controls, limit)
+
+
+def _moved(store: Store, stage: str, key: str, found: dict[str, Verdict]) -> Atoms | None:
+    moved = store.structure(stage, key) if stage in found else None
+    return None if moved is None else atoms_from_json(moved)
+
+
+def _holds(verdict: Verdict) -> bool:
+    return verdict.outcome is Outcome.PASSED or verdict.reason == NOT_SELECTED
+
+
+def _summaries(store: Store, config: dict[str, Any]) -> list[StageSummary]:
     entering = store.standings()
     summaries = []
-    for stage in funnel:
+    for stage in config["funnel"]:
         now = store.current(stage)
+        if stage == "dft":
+            placed = _verdicts(store, config, stage)
+            now = {
+                c: replace(f, outcome=placed[c].outcome, reason=placed[c].reason)
+                for c, f in now.items()
+            }
         summaries.append(_summary(stage, [c for c in entering if not c.control], now))
         entering = [
             c

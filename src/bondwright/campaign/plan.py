@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from bondwright.campaign.codec import digest
+from bondwright.campaign.codec import Record, digest
 from bondwright.campaign.config import CampaignConfig
-from bondwright.campaign.stages import GROUP_STAGES, outside_data, settings_json, version
+from bondwright.campaign.selection import left_out
+from bondwright.campaign.stages import (
+    AFTER_RELAXATION,
+    GROUP_STAGES,
+    outside_data,
+    settings_json,
+    version,
+)
 from bondwright.campaign.store import Finding, Standing, Store
 from bondwright.screen.verdict import Outcome
 
@@ -44,6 +52,7 @@ class Plan:
         stored: the stage's results so far: content key -> short form.
         missing: content key -> candidates that wait for it, for stages that check one by one.
         groups: sets of which results are missing, for stages that check sets.
+        settled: candidate -> result that takes no work: it was left out for the sake of the cost.
     """
 
     stage: str
@@ -51,6 +60,7 @@ class Plan:
     stored: dict[str, Finding]
     missing: dict[str, list[str]] = field(default_factory=dict)
     groups: list[Group] = field(default_factory=list)
+    settled: dict[str, Record] = field(default_factory=dict)
 
 
 def plan_stage(
@@ -70,18 +80,14 @@ def plan_stage(
         retry_failed: whether results that are failures of the run (time-out, crash) are missing.
     """
     setting = config.stages[stage]
-    check: list[object] = [stage, version(stage), settings_json(setting.settings)]
+    check: list[object] = [stage, version(stage), _decisive(stage, setting.settings)]
     check.append(outside_data(stage, setting.settings, setting.reference))
     relaxed = store.structures("stability")
     if stage == "property":
         check.append({name: [t.value, t.tolerance] for name, t in sorted(config.targets.items())})
     stored = store.findings(stage)
     usable = {
-        key
-        for key, finding in stored.items()
-        if not (
-            retry_failed and finding.outcome is Outcome.FAILED and finding.reason in RUN_FAILURES
-        )
+        key for key, finding in stored.items() if not (retry_failed and _is_run_failure(finding))
     }
     if stage in GROUP_STAGES:
         moved = relaxed if stage == "novelty-relaxed" else {}
@@ -89,15 +95,27 @@ def plan_stage(
         expected = {c: key for group in groups for c, key in group.members.items()}
         missing_groups = [g for g in groups if not usable.issuperset(g.members.values())]
         return Plan(stage, expected, stored, groups=missing_groups)
-    after_stability = relaxed if stage == "property" else {}
-    expected = {}
+    after_stability = relaxed if stage in AFTER_RELAXATION else {}
+    settled = left_out(store, entering, setting.settings) if stage == "dft" else {}
+    expected = {c: record.content_key for c, record in settled.items()}
     missing: dict[str, list[str]] = {}
     for c in entering:
+        if c.key in settled:
+            continue
         seen = c.content if stage == "validity" else after_stability.get(c.key, c.structure)
         expected[c.key] = digest([check, seen])
         if expected[c.key] not in usable:
             missing.setdefault(expected[c.key], []).append(c.key)
-    return Plan(stage, expected, stored, missing=missing)
+    return Plan(stage, expected, stored, missing=missing, settled=settled)
+
+
+def _decisive(stage: str, settings: Any) -> dict[str, Any]:
+    """Return the settings that a result of a stage depends on, as JSON values."""
+    if stage == "dft":
+        from bondwright.screen.dft import result_settings
+
+        return result_settings(settings)
+    return settings_json(settings)
 
 
 def _is_run_failure(finding: Finding) -> bool:
@@ -139,18 +157,21 @@ def _groups(
 def apply_pointers(store: Store, plan: Plan, later: Sequence[str]) -> None:
     """Let every candidate point to the verdict that holds at this stage, where it is there.
 
+    Results that take no work are stored first.
     Candidates whose verdict changed or is missing lose what they pointed to in later stages; it
     is found again by its content when they get there.
     """
     waiting = {c for candidates in plan.missing.values() for c in candidates}
     waiting.update(c for group in plan.groups for c in group.members)
-    wanted = {c: key for c, key in plan.expected.items() if key in plan.stored and c not in waiting}
+    there = plan.stored.keys() | {record.content_key for record in plan.settled.values()}
+    wanted = {c: key for c, key in plan.expected.items() if key in there and c not in waiting}
     held = store.pointers(plan.stage)
     stale = {c for c, key in held.items() if wanted.get(c) != key}
     fresh = {c: key for c, key in wanted.items() if held.get(c) != key}
     if not stale and not fresh and not waiting:
         return
     with store.transaction():
+        store.add_records(r for r in plan.settled.values() if r.content_key not in plan.stored)
         store.unpoint(plan.stage, stale)
         store.point(plan.stage, fresh)
         for stage in later:

@@ -29,6 +29,8 @@ _LIBRARIES = [
     "ase",
     "chgnet",
     "gemmi",
+    "gpaw",
+    "gpaw-data",
     "numpy",
     "pandas",
     "pyarrow",

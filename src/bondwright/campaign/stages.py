@@ -36,7 +36,13 @@ STAGES: dict[str, tuple[str, str]] = {
     "stability": ("bondwright.screen.stability", "StabilitySettings"),
     "novelty-relaxed": ("bondwright.screen.novelty", "NoveltySettings"),
     "property": ("bondwright.screen.property", "PropertySettings"),
+    "dft": ("bondwright.screen.dft", "DftStageSettings"),
 }
+# Stages that look at the structure as `stability` left it, where it did.
+AFTER_RELAXATION = frozenset({"novelty-relaxed", "property", "dft"})
+# Stages that are part of a funnel only when campaign.toml has a table for them: minutes of work
+# for one candidate are not begun unasked.
+ON_REQUEST = frozenset({"dft"})
 # Packages that hold the weights of a potential or know how to make it.
 _POTENTIAL_PACKAGES = {
     "chgnet": "chgnet",
@@ -47,6 +53,7 @@ _POTENTIAL_PACKAGES = {
 }
 READ_VERSION = "read/1"
 RELAXATIONS = "relaxations"  # folder of relaxations, by what they depend on
+DFT = "dft"  # folder of DFT calculations, by what they depend on
 GROUP_STAGES = frozenset({"novelty", "novelty-relaxed"})
 
 
@@ -256,10 +263,28 @@ def _check_property(task: CheckTask) -> _Checked:
     return estimate_properties(atoms_from_json(task.subject), targets, task.settings), None, 0.0
 
 
+def _check_dft(task: CheckTask) -> _Checked:
+    from bondwright.dft.engines import get_engine
+    from bondwright.screen.dft import relaxation_settings
+    from bondwright.screen.dft_calculation import calculate
+
+    # Another number of candidates, or bonds asked for later, repeats no relaxation.
+    engine = get_engine(task.settings.engine).version()
+    name = digest([relaxation_settings(task.settings), engine, task.subject])[:32]
+    result = calculate(
+        atoms_from_json(task.subject), task.settings, task.results.parent / DFT / name
+    )
+    bonds = result.verdict.details["bonds"]
+    if bonds and bonds["table"]:
+        bonds["table"] = f"{DFT}/{name}/bonds/{bonds['table']}"
+    return result.verdict, result.atoms, 0.0
+
+
 _CHECKS = {
     "validity": _check_validity,
     "stability": _check_stability,
     "property": _check_property,
+    "dft": _check_dft,
 }
 
 
@@ -298,7 +323,23 @@ def outside_data(stage: str, settings: Any, reference: Path | None) -> dict[str,
                 "band-gap`, or take band_gap out of stages.property.models."
             )
         return {"band_gap_model": file_sha256(card)}
+    if stage == "dft":
+        return _dft_programs(settings)
     return {} if reference is None else {"reference": file_sha256(reference)}
+
+
+def _dft_programs(settings: Any) -> dict[str, str]:
+    from bondwright.dft.engines import get_engine
+
+    try:
+        found = {"engine": f"{settings.engine} {get_engine(settings.engine).version()}"}
+    except InputError as error:
+        raise InputError(
+            f"{error} Or leave DFT out with `enabled = false` below [stages.dft] in campaign.toml."
+        ) from None
+    if settings.engine == "gpaw" or settings.bonds:
+        found["paw"] = f"gpaw-data {installed_version('gpaw-data')}"
+    return found
 
 
 def installed_version(package: str) -> str:

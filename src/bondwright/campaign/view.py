@@ -7,7 +7,7 @@ from typing import Any
 
 from ase import Atoms
 
-from bondwright.screen.verdict import Verdict
+from bondwright.screen.verdict import Outcome, Verdict
 from bondwright.structure.candidate import Candidate
 
 
@@ -48,13 +48,24 @@ class CandidateView:
         candidate: the candidate as read.
         verdicts: stage name -> verdict, in the order of the stages.
         relaxed: the structure after relaxation (positions in Å), where there is one.
-        survived: True when every stage passed it.
+        survived: True when every stage passed it; one that DFT left out for the sake of the cost
+            (`unknown`, `not-selected`) has survived what was asked of it.
+        dft: the structure after relaxation with DFT, in its standard primitive cell (positions in
+            Å), where there is one.
     """
 
     candidate: Candidate
     verdicts: dict[str, Verdict]
     relaxed: Atoms | None
     survived: bool
+    dft: Atoms | None = None
+
+    @property
+    def verified(self) -> bool:
+        """Whether it survived and DFT has seen it."""
+        return self.survived and (
+            "dft" in self.verdicts and self.verdicts["dft"].outcome is Outcome.PASSED
+        )
 
 
 @dataclass(frozen=True)
@@ -84,5 +95,5 @@ class CampaignView:
 
     @property
     def survivors(self) -> list[CandidateView]:
-        """Candidates that passed every stage, without the controls."""
+        """Candidates that survived, without the controls; see `CandidateView.survived`."""
         return [c for c in self.candidates if c.survived and not c.candidate.control]

@@ -12,7 +12,14 @@ from typing import Any
 from bondwright.campaign.codec import Record
 from bondwright.campaign.config import CampaignConfig
 from bondwright.campaign.plan import Plan
-from bondwright.campaign.stages import CheckTask, GroupItem, GroupTask, settings_json, version
+from bondwright.campaign.stages import (
+    AFTER_RELAXATION,
+    CheckTask,
+    GroupItem,
+    GroupTask,
+    settings_json,
+    version,
+)
 from bondwright.campaign.store import Store
 from bondwright.errors import InputError
 from bondwright.run import Resources, TaskResult, TaskStatus
@@ -62,11 +69,12 @@ def make_tasks(
     """
     setting = config.stages[plan.stage]
     run = config.run
+    limit_s = setting.settings.time_limit_s if plan.stage == "dft" else run.time_limit_s
     targets = {name: (t.value, t.tolerance) for name, t in config.targets.items()}
     for content_key, candidates in plan.missing.items():
         subject = _subject(store, plan.stage, candidates[0])
         task = CheckTask(plan.stage, content_key, results, setting.settings, subject, targets)
-        yield task, Resources(run.time_limit_s, run.memory_mb)
+        yield task, Resources(limit_s, run.memory_mb)
     for group in plan.groups:
         items = tuple(
             GroupItem(c, key, _structure(store, plan.stage, c), group.energies[c])
@@ -105,7 +113,7 @@ def _subject(store: Store, stage: str, candidate: str) -> dict[str, Any]:
 def _structure(store: Store, stage: str, candidate: str) -> dict[str, Any]:
     """Return the atoms a stage looks at: the relaxed ones after `stability`, if there are."""
     relaxed = None
-    if stage in ("novelty-relaxed", "property"):
+    if stage in AFTER_RELAXATION:
         relaxed = store.structure("stability", candidate)
     return relaxed or dict(store.candidate_data(candidate)["atoms"])
 

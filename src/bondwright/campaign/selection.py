@@ -1,0 +1,53 @@
+"""Which candidates the `dft` stage computes: the best few, and why the others are left out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from bondwright.campaign.codec import Record, digest
+from bondwright.campaign.stages import settings_json
+from bondwright.campaign.store import Standing, Store
+from bondwright.screen.dft import DftStageSettings, not_selected
+from bondwright.structure.records import atoms_from_json
+
+
+def left_out(
+    store: Store, entering: Sequence[Standing], settings: DftStageSettings
+) -> dict[str, Record]:
+    """Return the candidates that are not computed, each with a verdict that says so.
+
+    The lowest energy above the hull is the best; between equals, and where stability was not
+    asked, the smallest distance to the targets; then the order of the campaign. Controls are
+    always computed and take nobody's place.
+
+    Args:
+        store: the campaign's store.
+        entering: the candidates that reach the stage, in the order of the campaign.
+        settings: the stage's settings.
+    """
+    from bondwright.screen.dft_calculation import primitive_cell
+
+    energies, distances = (store.verdicts(s) for s in ("stability", "property"))
+    ranked = sorted(
+        (c for c in entering if not c.control),
+        key=lambda c: (_value(energies, c.key), _value(distances, c.key)),
+    )
+    found, chosen = {}, 0
+    for place, candidate in enumerate(ranked, 1):
+        key = candidate.key
+        data = store.structure("stability", key) or store.candidate_data(key)["atoms"]
+        atoms = len(primitive_cell(atoms_from_json(data), settings))
+        if chosen < settings.best and not 0 < settings.max_atoms < atoms:
+            chosen += 1
+            continue
+        verdict = not_selected(place, len(ranked), atoms, settings)
+        name = digest([verdict.to_json(), settings_json(settings)])
+        found[key] = Record(name, verdict, None, 0.0, None, None, 1)
+    return found
+
+
+def _value(verdicts: dict[str, Any], key: str) -> float:
+    verdict = verdicts.get(key)
+    return math.inf if verdict is None or verdict.value is None else float(verdict.value)
