@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bondwright.cli import (
+    bonds,
     data,
     dft,
     export,
@@ -57,6 +58,7 @@ app.command("show")(show.show)
 app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("dft")(dft.dft)
+app.command("bonds")(bonds.bonds)
 app.add_typer(reference.app, name="reference")
 app.add_typer(train.app, name="train")
 app.add_typer(data.app, name="data")

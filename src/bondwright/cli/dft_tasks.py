@@ -1,6 +1,5 @@
 """The tasks of `bondwright dft`: each runs one function of `dft/` and says what came of it."""
 
-
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
