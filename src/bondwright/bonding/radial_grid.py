@@ -67,23 +67,21 @@ class SplineBasis:
         radial = (slopes.T * self.weights) @ slopes
         return np.asarray((radial + angular * (angular + 1) * self.integrals(self.r**-2)) / 2)
 
-    def potential(self, order: int, density: Array) -> Array:
-        """Return Y^k(r)/r = ∫ r<^k / r>^(k+1) ρ(r') dr' at the quadrature points, Hartree.
-
-        Y^k solves Y'' - k(k+1)/r² Y = -(2k+1) ρ / r with Y(0) = 0 and, outside the charge,
-        Y' = -(k/r) Y (Hartree's equation); it is solved by Galerkin's method in the splines.
+    def repulsion(self, density: Array) -> Array:
+        """Return ∫ ρ(r') / max(r, r') dr' at the quadrature points, Hartree.
 
         Args:
-            order: k.
-            density: (q,) ρ at the quadrature points, 1/Bohr.
+            density: (q,) ρ, electrons in a shell of unit width, at the quadrature points, 1/Bohr.
         """
-        factor = self._factor(order)
         source = self._potentials.T @ (self.weights * density / self.r)
-        solution = cho_solve((factor, True), source)
-        return np.asarray(self._potentials @ solution / self.r)
+        return np.asarray(self._potentials @ cho_solve((self._factor(0), True), source) / self.r)
 
     def exchange(self, order: int, u: Array) -> Array:
         """Return (n, n) ∫∫ χ_i(r) u(r) r<^k / r>^(k+1) u(r') χ_j(r') dr dr', Hartree.
+
+        The inner integral is Y/r, where Y solves Hartree's equation for ρ = χ_j u,
+        Y'' - k(k+1)/r² Y = -(2k+1) ρ/r with Y(0) = 0 and, outside the charge, Y' = -(k/r) Y, by
+        Galerkin's method in the splines.
 
         Args:
             order: k.
