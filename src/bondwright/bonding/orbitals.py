@@ -14,6 +14,7 @@ scheme is that of Larsen et al., Phys. Rev. B 80, 195112 (2009), doi 10.1103/Phy
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from dataclasses import dataclass
@@ -142,7 +143,7 @@ def _free_wave(maker: Any, element: str, shell: Shell, orbitals: str) -> NDArray
             wave = np.interp(maker.rgd.r_g, atom.r_bohr, found.u, right=0.0)
             return np.asarray(wave, dtype=float)
     u, _ = maker.valence_data.solve_confined(shell.index, _MAX_RADIUS, None)
-    return np.where(np.abs(u) < 1e-150, 0.0, u)  # type: ignore[no-any-return]
+    return np.where(np.abs(u) < 1e-150, 0.0, u)
 
 
 def _is_extra(function: Any, maker: Any, shells: tuple[Shell, ...]) -> bool:
@@ -167,7 +168,7 @@ def _generated(maker: Any, *, zetas: int, energy_shift_eV: float) -> list[Any]: 
         zetacount=zetas,
         polarizationcount=1,
         energysplit=energy_shift_eV,
-        txt=None,
+        txt=io.StringIO(),
         l_pol=2 if has_valence_p else 1,  # d for the p block, the empty p shell for metals
     )
     return list(made.bf_j)
