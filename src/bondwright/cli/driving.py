@@ -53,7 +53,7 @@ def _close(folder: Path, summary: RunSummary, json: bool) -> None:
 
     view = load_view(folder)
     target = folder / REPORT_NAME
-    write_report(view, target)
+    write_report(view, target, folder)
     if json:
         from bondwright.cli.status import as_json
 

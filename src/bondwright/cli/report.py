@@ -23,5 +23,5 @@ def report(campaign: CampaignFolder, out: Out = None) -> None:
     from bondwright.cli.driving import REPORT_NAME
 
     target = out or campaign / REPORT_NAME
-    write_report(load_view(campaign), target)
+    write_report(load_view(campaign), target, campaign)
     say(f"Report: {target}")

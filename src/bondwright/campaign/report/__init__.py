@@ -12,7 +12,7 @@ from bondwright.structure.write import write_text
 __all__ = ["render_page", "write_report"]
 
 
-def write_report(view: CampaignView, path: Path) -> None:
+def write_report(view: CampaignView, path: Path, folder: Path | None = None) -> None:
     """Write the report of a campaign to one self-contained HTML file.
 
     The page holds its styles, scripts and data; it fetches nothing, so it opens from a disk, an
@@ -22,12 +22,14 @@ def write_report(view: CampaignView, path: Path) -> None:
     Args:
         view: the campaign, finished or not.
         path: file to write, usually `report.html` in the campaign's folder.
+        folder: the campaign's folder, where the tables of bonds are; without it only their sums
+            are shown.
 
     Raises:
         InputError: the file cannot be written.
     """
     try:
-        write_text(path, render_page(view))
+        write_text(path, render_page(view, folder))
     except OSError as error:
         raise InputError(
             f"{path}: the report cannot be written ({error.strerror}); choose a folder that you "

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bondwright.campaign.report.words import StageWords, reason_words, stage_words
 from bondwright.campaign.view import CampaignView, CandidateView, StageSummary
+from bondwright.screen.dft import NOT_SELECTED
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,12 @@ def funnel_rows(view: CampaignView) -> list[FunnelRow]:
 
 def _segments(summary: StageSummary, full: int) -> list[Segment]:
     """Return the pieces of one bar: what went on first, then what did not."""
+    left_out = summary.unknown.get(NOT_SELECTED, 0)
     parts = [
         ("passed", summary.passed),
+        (NOT_SELECTED, left_out),
         ("rejected", sum(summary.rejected.values())),
-        ("unknown", sum(summary.unknown.values())),
+        ("unknown", sum(summary.unknown.values()) - left_out),
         ("failed", sum(summary.failed.values())),
         ("waiting", summary.waiting),
     ]
@@ -94,7 +97,7 @@ def _reasons(summary: StageSummary) -> list[Reason]:
         ("failed", summary.failed),
     ]
     return [
-        Reason(outcome, slug, reason_words(slug), number)
+        Reason(NOT_SELECTED if slug == NOT_SELECTED else outcome, slug, reason_words(slug), number)
         for outcome, reasons in groups
         for slug, number in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
     ]

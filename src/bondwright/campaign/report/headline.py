@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bondwright.campaign.report.dft import dft_verdict, not_selected
 from bondwright.campaign.report.formula import formula_of
 from bondwright.campaign.report.standing import (
     EXPECTED_OF_CONTROLS,
@@ -42,7 +43,8 @@ def write_headline(view: CampaignView, standings: Mapping[str, Standing]) -> Hea
     survivors = view.survivors
     total = len(candidates)
     notes = [_nearest_note(view, standings)] if candidates and not survivors else []
-    notes += [_error_note(view) if survivors else "", _open_note(tally), _control_note(view)]
+    notes += [_dft_note(view), _error_note(view) if survivors else ""]
+    notes += [_open_note(tally), _control_note(view)]
     return Headline(_sentence(view, tally, total), tuple(n for n in notes if n))
 
 
@@ -116,6 +118,40 @@ def _nearest_note(view: CampaignView, standings: Mapping[str, Standing]) -> str:
     who = "Of those judged so far, the nearest" if waiting else "The nearest"
     lead = _called(best) if alone else f"{who} was {_called(best)}; it"
     return f"{lead} {how}: {message}.{aside}"
+
+
+def _dft_note(view: CampaignView) -> str:
+    """Return how many of the survivors DFT has seen, and the lowest of them."""
+    survivors = view.survivors
+    left_out = sum(map(not_selected, survivors))
+    seen = [(c, v) for c in survivors if (v := dft_verdict(c)) is not None]
+    if not seen and not left_out:
+        return ""
+    if not seen:
+        lead = "None of the survivors was calculated with DFT"
+    elif not left_out:
+        whom = "The survivor was" if len(seen) == 1 else "All survivors were"
+        lead = f"{whom} calculated with DFT"
+    else:
+        was = "was" if left_out == 1 else "were"
+        lead = (
+            f"Of the survivors, DFT calculated the best {number(len(seen), 0)}; "
+            f"{number(left_out, 0)} {was} not selected for it"
+        )
+    placed = [
+        (energy, c, v)
+        for c, v in seen
+        if (energy := finite(v.details.get("relative_energy_eV_per_atom"))) is not None
+    ]
+    if not placed:
+        return f"{lead}."
+    energy, best, verdict = min(placed, key=lambda item: item[0])
+    side = "above" if energy >= 0 else "below"
+    subject = _called(best) if len(placed) == 1 else f"The lowest of them, {_called(best)},"
+    return (
+        f"{lead}. {subject} lies {with_unit(abs(energy), HULL)} {side} "
+        f"{verdict.details.get('relative_to')}, the lowest control of its composition."
+    )
 
 
 def _error_note(view: CampaignView) -> str:

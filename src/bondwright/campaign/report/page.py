@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -17,6 +18,7 @@ from markupsafe import Markup
 from bondwright import __version__
 from bondwright.campaign.report import words
 from bondwright.campaign.report.asking import asked_effects
+from bondwright.campaign.report.dft import dft_section
 from bondwright.campaign.report.funnel import funnel_rows
 from bondwright.campaign.report.headline import write_headline
 from bondwright.campaign.report.payload import build_payload
@@ -33,6 +35,7 @@ SCRIPTS = (
     "viewer.js",
     "details.js",
     "table.js",
+    "bonds.js",
     "main.js",
 )
 VIEWER = "3Dmol-min.js"
@@ -46,11 +49,17 @@ class Inline:
     hash: str
 
 
-def render_page(view: CampaignView) -> str:
-    """Return the report of a campaign as one HTML page that needs nothing beside it."""
+def render_page(view: CampaignView, folder: Path | None = None) -> str:
+    """Return the report of a campaign as one HTML page that needs nothing beside it.
+
+    Args:
+        view: the campaign.
+        folder: where it lies, for the tables of bonds that DFT left there.
+    """
     standings = find_standings(view)
     effects = asked_effects(view)
-    payload = build_payload(view, standings, effects)
+    dft = dft_section(view, folder)
+    payload = build_payload(view, standings, effects, dft)
     styles = [_inline(name) for name in STYLES]
     scripts = [_inline(name) for name in (*SCRIPTS[:-1], VIEWER, SCRIPTS[-1])]
     return (
@@ -62,6 +71,7 @@ def render_page(view: CampaignView) -> str:
             headline=write_headline(view, standings),
             funnel=funnel_rows(view),
             effects=effects,
+            dft=dft,
             payload=payload,
             data=embed_json(payload.data),
             sources=sources_for(view),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bondwright.campaign.report.asking import AskedEffect
+from bondwright.campaign.report.dft import DftSection
 from bondwright.campaign.report.records import (
     SettingsTable,
     full_record,
@@ -30,6 +31,7 @@ from bondwright.campaign.report.words import (
     stage_words,
 )
 from bondwright.campaign.view import CampaignView, CandidateView
+from bondwright.screen.dft import NOT_SELECTED
 
 NEAREST_SHOWN = 12
 """How many of those that came nearest get their own table when nothing survived."""
@@ -61,7 +63,10 @@ class Payload:
 
 
 def build_payload(
-    view: CampaignView, standings: Mapping[str, Standing], effects: Sequence[AskedEffect]
+    view: CampaignView,
+    standings: Mapping[str, Standing],
+    effects: Sequence[AskedEffect],
+    dft: DftSection,
 ) -> Payload:
     """Return everything that the scripts need, most important candidates first in line."""
     stages = [s.name for s in view.stages]
@@ -86,6 +91,7 @@ def build_payload(
         "details": details,
         "settings": rounded(settings.rows),
         "elements": element_table(elements),
+        "dft": [entry.record for entry in dft.entries],
         "targets": rounded(view.targets),
         "thresholds": rounded(_thresholds(view)),
         "effects": rounded([_strips(e) for e in effects]),
@@ -108,7 +114,8 @@ def _outcomes(view: CampaignView) -> frozenset[str]:
         parts = {
             "passed": s.passed,
             "rejected": len(s.rejected),
-            "unknown": len(s.unknown),
+            NOT_SELECTED: NOT_SELECTED in s.unknown,
+            "unknown": len(s.unknown.keys() - {NOT_SELECTED}),
             "failed": len(s.failed),
             "waiting": s.waiting,
         }

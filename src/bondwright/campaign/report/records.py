@@ -18,6 +18,7 @@ from bondwright.campaign.report.standing import (
     hull_distance,
 )
 from bondwright.campaign.view import CandidateView
+from bondwright.screen.dft import NOT_SELECTED
 from bondwright.screen.verdict import Outcome, Verdict
 from bondwright.structure.candidate import Candidate, Origin
 from bondwright.structure.write import cif_text
@@ -155,11 +156,14 @@ def rounded(value: Any) -> Any:
 def _mark(view: CandidateView, stage: str) -> str:
     """Return the outcome of a stage, "" where it has not been asked, "known" for a known control.
 
+    One that DFT left out for the sake of the cost is "not-selected": nothing is unknown about it.
     A control that is recognised as known is a check that works, so its mark is not a rejection.
     """
     verdict = view.verdicts.get(stage)
     if verdict is None:
         return ""
+    if verdict.reason == NOT_SELECTED:
+        return NOT_SELECTED
     known = view.candidate.control and verdict.reason in EXPECTED_OF_CONTROLS
     return "known" if known else str(verdict.outcome)
 

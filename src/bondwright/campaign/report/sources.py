@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bondwright.campaign.report.dft import dft_verdict
 from bondwright.campaign.view import CampaignView
 
 
@@ -41,6 +42,26 @@ _ATOMS = Source(
     "A. H. Larsen et al., Journal of Physics: Condensed Matter 29, 273002 (2017)",
     "10.1088/1361-648X/aa680e",
 )
+_GPAW = Source(
+    "DFT energies, relaxation and bands (GPAW)",
+    "J. J. Mortensen et al., The Journal of Chemical Physics 160, 092503 (2024)",
+    "10.1063/5.0182685",
+)
+_ESPRESSO = Source(
+    "DFT energies, relaxation and bands (Quantum ESPRESSO)",
+    "P. Giannozzi et al., Journal of Physics: Condensed Matter 29, 465901 (2017)",
+    "10.1088/1361-648X/aa8f79",
+)
+_PBE = Source(
+    "exchange and correlation (PBE)",
+    "J. P. Perdew, K. Burke, M. Ernzerhof, Physical Review Letters 77, 3865 (1996)",
+    "10.1103/PhysRevLett.77.3865",
+)
+_COHP = Source(
+    "bond strengths (COHP)",
+    "R. Dronskowski, P. E. Blöchl, The Journal of Physical Chemistry 97, 8617 (1993)",
+    "10.1021/j100135a014",
+)
 _VIEWER = Source(
     "3D views on this page (3Dmol.js)",
     "N. Rego, D. Koes, Bioinformatics 31, 1322 (2015)",
@@ -58,7 +79,19 @@ def sources_for(view: CampaignView) -> list[Source]:
         sources.append(_MATCHING)
     if "stability" in ran:
         sources += [_ATOMS, *([_CHGNET] if _potential(view).startswith("chgnet") else [])]
-    return [*sources, _VIEWER]
+    return [*sources, *_dft_sources(view), _VIEWER]
+
+
+def _dft_sources(view: CampaignView) -> list[Source]:
+    """Return the works behind what DFT found."""
+    seen = [v.details for c in view.candidates if (v := dft_verdict(c)) is not None]
+    engines = {str(details.get("engine", "")).split(" ")[0] for details in seen}
+    functionals = {(details.get("settings") or {}).get("functional") for details in seen}
+    bonds = any((details.get("bonds") or {}).get("method") for details in seen)
+    found = [_GPAW] if "gpaw" in engines or bonds else []
+    found += [_ESPRESSO] if "espresso" in engines else []
+    found += [_PBE] if "PBE" in functionals else []
+    return [*found, *([_COHP] if bonds else [])]
 
 
 def _potential(view: CampaignView) -> str:

@@ -54,6 +54,7 @@ STAGES = {
         "Novelty, relaxed", "Is it still new after relaxation?", "novelty after relaxation"
     ),
     "property": StageWords("Property", "How near is it to what was asked for?", "property"),
+    "dft": StageWords("DFT", "What do first principles say of the best few?", "DFT"),
 }
 
 REASONS = {
@@ -94,6 +95,16 @@ REASONS = {
     "off-target": "not near the target",
     "no-estimate": "no estimate",
     "outside-training": "outside what the model knows",
+    "not-selected": "not selected: only the best are calculated",
+    "above-control": "too far above a known crystal",
+    "scf-not-converged": "the SCF did not settle",
+    "steps-used-up": "relaxation used up its steps",
+    "no-paw-set": "no PAW data for an element",
+    "no-pseudopotential": "no pseudopotential for an element",
+    "atoms-too-close": "atoms too close",
+    "bad-structure": "no structure that can be calculated",
+    "engine-error": "the DFT program broke off",
+    "walltime": "time ran out",
 }
 
 BAND_GAP = Quantity("band_gap", "Band gap", "eV", 2)

@@ -61,7 +61,7 @@
   }
 
   function marks(row) {
-    const said = data.stages.map((s, n) => `${s.title}: ${row.marks[n] || "not asked"}`);
+    const said = data.stages.map((s, n) => `${s.title}: ${(row.marks[n] || "not asked").replace("-", " ")}`);
     return el("span", { class: "marks", role: "img", "aria-label": said.join(", ") },
       row.marks.map((m, n) => BW.mark(m, said[n])));
   }
@@ -95,6 +95,46 @@
   function controlTable() {
     const columns = [...measured(controls).filter((c) => c !== column.asked), column.marks];
     table("control-table", controls, columns, { caption: "Controls" });
+  }
+
+  function dftTable() {
+    const list = data.dft.map((found) => ({ ...BW.byKey.get(found.key), dft: found }));
+    const value = (name) => (r) => r.dft[name];
+    const of = (title, unit, hint, name, digits) => ({ title, unit, hint, number: true,
+      value: value(name), cell: (r) => BW.number(r.dft[name], digits) });
+    const columns = [
+      { title: "Structure", value: (r) => r.name, cell: (r) => r.name },
+      { title: "Kind", value: (r) => Boolean(r.control), cell: (r) => (r.control ? "control" : "candidate") },
+      column.formula,
+      { title: "Result", value: (r) => r.dft.outcome, cell: dftResult },
+      { title: "Energy", unit: "eV/atom", number: true, hint: "Above the lowest control of the same composition",
+        value: value("relative"), cell: (r) => (r.dft.relative === undefined
+          ? el("span", { class: "aside", title: "No control of the same composition, or no energy" }, "unknown")
+          : el("span", { title: `relative to ${r.dft.relative_to}` }, BW.number(r.dft.relative, 3))) },
+      { title: "Above hull", unit: "eV/atom", number: true, hint: "Below the table: why it is unknown",
+        value: value("above_hull"), cell: (r) => (r.dft.above_hull === undefined
+          ? el("span", { class: "aside" }, "unknown") : BW.number(r.dft.above_hull, 3)) },
+      { title: "Gap", unit: "eV", number: true, value: value("gap"),
+        cell: (r) => (r.dft.gap === 0 ? "metal" : BW.number(r.dft.gap, 2)) },
+      { title: "Volume change", hint: "During relaxation with DFT", number: true,
+        value: value("volume_change"), cell: (r) => BW.percent(r.dft.volume_change) },
+      of("Strongest bond", "eV", "Its \u2212ICOHP", "strongest", 2),
+      ...(data.dft.some((found) => found.moment !== undefined)
+        ? [of("Moment", "\u03bcB", "Magnetic moment of the cell", "moment", 2)] : []),
+      of("Steps", "", "Of the relaxation", "steps", 0),
+      { title: "Time", number: true, value: value("seconds"),
+        cell: (r) => BW.duration(r.dft.seconds) },
+    ];
+    table("dft-table", list, columns, { caption: "Structures calculated with DFT" });
+  }
+
+  function dftResult(row) {
+    const found = row.dft;
+    const said = found.outcome === "passed" ? "converged"
+      : `${found.outcome}: ${BW.reason(found.reason)}`;
+    const tried = found.corrections?.length ? ` after ${found.corrections.join(", ")}` : "";
+    return el("span", { class: `chip ${found.outcome === "passed" ? "survived" : found.outcome}` },
+      said + tried);
   }
 
   function nearestTable() {
@@ -212,6 +252,7 @@
   survivorTable();
   nearestTable();
   controlTable();
+  dftTable();
   everyTable();
   map();
   contacts();

@@ -15,7 +15,7 @@
       const name = `${k},${image}`;
       if (!index.has(name)) {
         index.set(name, atoms.length);
-        atoms.push({ k, image, bonds: [] });
+        atoms.push({ k, image, bonds: [], numbers: [] });
       }
       return index.get(name);
     };
@@ -23,8 +23,8 @@
     const links = drawn.kinds.map(() => []);
     for (let n = 0; n < drawn.bonds.length; n += 5) {
       const [i, j, ...image] = drawn.bonds.slice(n, n + 5);
-      links[i].push([j, image]);
-      links[j].push([i, image.map((x) => -x)]);
+      links[i].push([j, image, n / 5]);
+      links[j].push([i, image.map((x) => -x), n / 5]);
     }
     drawn.kinds.forEach((_, k) => {
       const choices = [0, 1, 2].map((axis) => {
@@ -41,9 +41,11 @@
     for (const k of inside) for (const [j, image] of links[k]) add(j, image);
     const plus = (a, b) => a.map((x, n) => x + b[n]);
     atoms.forEach((atom) => {
-      for (const [j, image] of links[atom.k]) {
+      for (const [j, image, number] of links[atom.k]) {
         const other = index.get(`${j},${plus(atom.image, image)}`);
-        if (other !== undefined) atom.bonds.push(other);
+        if (other === undefined) continue;
+        atom.bonds.push(other);
+        atom.numbers.push(number);
       }
     });
     return atoms;
@@ -72,20 +74,31 @@
     });
   }
 
+  // Bonds by their strength: colour and thickness.
+  function drawStrengths(viewer, drawn, atoms, places) {
+    atoms.forEach((atom, n) => atom.bonds.forEach((other, m) => {
+      if (other < n) return;
+      const share = BW.bondShare(drawn.strengths[atom.numbers[m]]);
+      viewer.addCylinder({ start: places[n], end: places[other], radius: 0.04 + 0.1 * share,
+        color: BW.bondColor(share), fromCap: 1, toCap: 1 });
+    }));
+  }
+
   function draw(viewer, drawn) {
     viewer.removeAllModels();
     viewer.removeAllShapes();
     viewer.removeAllLabels();
     const model = viewer.addModel();
     const atoms = expand(drawn);
-    model.addAtoms(atoms.map((atom, serial) => {
-      const f = [0, 1, 2].map((n) => drawn.xyz[3 * atom.k + n] + atom.image[n]);
-      return { elem: drawn.elements[drawn.kinds[atom.k]], serial, ...cartesian(drawn.cell, f),
-        bonds: atom.bonds, bondOrder: atom.bonds.map(() => 1) };
-    }));
+    const places = atoms.map((atom) => cartesian(drawn.cell,
+      [0, 1, 2].map((n) => drawn.xyz[3 * atom.k + n] + atom.image[n])));
+    model.addAtoms(atoms.map((atom, serial) => ({ elem: drawn.elements[drawn.kinds[atom.k]],
+      serial, ...places[serial], bonds: atom.bonds, bondOrder: atom.bonds.map(() => 1) })));
+    if (drawn.strengths) drawStrengths(viewer, drawn, atoms, places);
     for (const element of drawn.elements) {
       const { color, radius } = BW.data.elements[element];
-      model.setStyle({ elem: element }, { sphere: { radius, color }, stick: { radius: 0.09, color } });
+      model.setStyle({ elem: element }, drawn.strengths ? { sphere: { radius, color } }
+        : { sphere: { radius, color }, stick: { radius: 0.09, color } });
     }
     drawCell(viewer, drawn.cell);
   }

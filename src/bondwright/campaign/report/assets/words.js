@@ -28,6 +28,14 @@
     return (value > 0 && text !== "0.0" ? "+" : "") + text + "\u00a0%";
   };
 
+  BW.duration = (seconds) => {
+    if (seconds === null || seconds === undefined) return DASH;
+    if (seconds < 60) return `${BW.number(seconds, seconds < 10 ? 1 : 0)}\u00a0s`;
+    const minutes = Math.round(seconds / 60);
+    return minutes < 60 ? `${minutes}\u00a0min`
+      : `${Math.floor(minutes / 60)}\u00a0h ${String(minutes % 60).padStart(2, "0")}\u00a0min`;
+  };
+
   BW.quantity = (name) =>
     BW.data.quantities[name] || { title: name.replaceAll("_", " "), unit: "", digits: 3 };
 
@@ -67,7 +75,8 @@
     return key.replaceAll("_", " ");
   };
 
-  const SYMBOLS = { passed: "\u2713", rejected: "\u2715", unknown: "?", failed: "!", known: "=", "": "\u00b7" };
+  const SYMBOLS = { passed: "\u2713", rejected: "\u2715", unknown: "?", failed: "!", known: "=", "not-selected": "\u2013",
+    "": "\u00b7" };
   BW.mark = (outcome, title) =>
     BW.el("span", { class: `mark ${outcome || "none"}`, title, "aria-hidden": true },
       SYMBOLS[outcome] || SYMBOLS[""]);
