@@ -19,11 +19,10 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from bondwright.bonding.analysis import atom_sums
-from bondwright.bonding.files import write_bytes
 from bondwright.bonding.table import BondTable
 from bondwright.errors import InputError
 from bondwright.structure.records import atoms_from_json, atoms_to_json
-from bondwright.structure.write import write_text
+from bondwright.structure.write import write_bytes, write_text
 
 if TYPE_CHECKING:
     import pandas as pd

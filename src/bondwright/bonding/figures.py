@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bondwright.bonding.curves import CohpCurves
-from bondwright.bonding.files import write_bytes
 from bondwright.bonding.lengths import LengthCurve, strength_by_length
 from bondwright.bonding.pairs import pair_labels
 from bondwright.bonding.table import BondTable
 from bondwright.errors import InputError
+from bondwright.structure.write import write_bytes
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -21,7 +21,6 @@ from ase import Atoms
 from ase.units import Hartree
 from numpy.typing import NDArray
 
-from bondwright.bonding.files import write_bytes
 from bondwright.bonding.orbitals import COMPACT, basis_name, write_bases
 from bondwright.bonding.paw_data import (
     ensure_data,
@@ -30,6 +29,7 @@ from bondwright.bonding.paw_data import (
     setup_name,
 )
 from bondwright.dft.gpaw_parameters import gpaw_version
+from bondwright.structure.write import write_bytes
 
 Progress = Callable[[str], None]
 _MAX_SCF_STEPS = 120

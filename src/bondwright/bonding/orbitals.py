@@ -15,8 +15,6 @@ scheme is that of Larsen et al., Phys. Rev. B 80, 195112 (2009), doi 10.1103/Phy
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from numpy.typing import NDArray
 
 from bondwright.bonding.hartree_fock import hartree_fock_orbitals
 from bondwright.bonding.paw_data import read_data, setup_name
+from bondwright.structure.write import write_text
 
 ORBITALS = ("hartree-fock", "pbe")
 _LETTERS = "spdf"
@@ -103,7 +102,6 @@ def write_bases(element: str, orbitals: str, folder: Path) -> None:
     data = read_data(element)
     maker = BasisMaker(ValenceData.from_setupdata_onthefly_potentials(data), run=False)
     shells = projection_shells(data)
-    folder.mkdir(parents=True, exist_ok=True)
     flexible = _generated(maker, zetas=2, energy_shift_eV=0.3)
     projection = [_free_orbital(maker, element, shell, orbitals) for shell in shells]
     extra = [f for f in flexible if _is_extra(f, maker, shells)]
@@ -184,8 +182,6 @@ def _write(path: Path, element: str, name: str, functions: list[Any]) -> None:
     for function in functions:
         function.ng = len(function.phit_g)
     basis = Basis(element, name, rgd=grid, bf_j=functions)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        basis.write_to(file)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(path)
+    text = io.StringIO()
+    basis.write_to(text)
+    write_text(path, text.getvalue())

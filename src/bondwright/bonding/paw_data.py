@@ -8,8 +8,7 @@ seconds, from the parameters that GPAW ships; it is kept in the user's data fold
 
 from __future__ import annotations
 
-import os
-import tempfile
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from ase.data import atomic_numbers
 from bondwright.dft.gpaw_parameters import gpaw_version
 from bondwright.errors import InputError
 from bondwright.structure.datasets import user_data_folder
+from bondwright.structure.write import write_text
 
 # Element -> electrons of the generated set. Cr to Cu: 3s3p become valence; Ga and Ge: 3d.
 GENERATED = {"Cr": 14, "Fe": 16, "Co": 17, "Cu": 19, "Ga": 13, "Ge": 14}
@@ -67,7 +67,6 @@ def ensure_data(element: str) -> None:
         return
     target = generated_folder() / f"{element}.{GENERATED[element]}.PBE"
     if not target.is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
         _generate(element, GENERATED[element], target)
 
 
@@ -89,21 +88,18 @@ def _generate(element: str, electrons: int, target: Path) -> None:
 
     projectors, radii, *extra = parameters[f"{element}{electrons}"]
     radii = radii if isinstance(radii, list) else [radii]
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        made = generate(
-            element,
-            atomic_numbers[element],
-            projectors,
-            radii,
-            r0=(extra[0] if extra else {}).get("r0", min(radii) * 0.9),
-            v0=None,
-            nderiv0=5,
-            xc="PBE",
-        )
-        data = made.make_paw_setup(str(electrons))
-        data.generatordata = f"GPAW's own parameters for {element}{electrons}"
-        path = Path(scratch) / target.name
-        data.write_xml(path)
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-        path.replace(target)
+    made = generate(
+        element,
+        atomic_numbers[element],
+        projectors,
+        radii,
+        r0=(extra[0] if extra else {}).get("r0", min(radii) * 0.9),
+        v0=None,
+        nderiv0=5,
+        xc="PBE",
+    )
+    data = made.make_paw_setup(str(electrons))
+    data.generatordata = f"GPAW's own parameters for {element}{electrons}"
+    text = io.StringIO()
+    data._write_xml(text)
+    write_text(target, text.getvalue())

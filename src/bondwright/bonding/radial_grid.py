@@ -103,7 +103,7 @@ class SplineBasis:
             )
             operator = (self._slopes.T * self.weights) @ self._slopes + inside
             operator[-1, -1] += order / OUTER_RADIUS
-            self._factors[order] = np.linalg.cholesky(operator / (2 * order + 1))
+            self._factors[order] = np.asarray(np.linalg.cholesky(operator / (2 * order + 1)), float)
         return self._factors[order]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bondwright.bonding.files import write_bytes
+from bondwright.structure.write import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
