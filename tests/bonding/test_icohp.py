@@ -109,7 +109,7 @@ def test_sodium_chloride_meets_the_published_value(tmp_path):
 def test_iron_has_two_spin_channels_and_semicore_orbitals(tmp_path):
     iron = bulk("Fe", "bcc", a=2.866)
     settings = BondSettings(
-        max_length_A=2.6, kpoints=(2, 2, 2), scf_kpoint_spacing_per_A=1.1, grid_spacing_A=0.28
+        max_length_A=2.6, kpoints=(2, 2, 2), scf_kpoint_spacing_per_A=0.8, grid_spacing_A=0.28
     )
     table = bond_strengths(iron, settings, tmp_path)
     assert table.icohp_by_spin_eV is not None

@@ -54,8 +54,8 @@ class BondSettings:
     """How bond strengths are computed; the defaults are chosen in docs/icohp.md.
 
     Attributes:
-        orbitals: free-atom orbitals of the projection: "hartree-fock" (non-relativistic, what
-            LOBSTER's Bunge basis holds) or "pbe" (scalar-relativistic, of the PAW sets).
+        orbitals: free-atom orbitals of the projection: "pbe" (scalar-relativistic, like LOBSTER's
+            pbeVaspFit2015) or "hartree-fock" (non-relativistic, like LOBSTER's Bunge).
         max_length_A: longest pair that is listed.
         min_length_A: shortest pair that is listed.
         kpoint_spacing_per_A: of the projection's mesh, Å^-1, 2 pi included.
@@ -66,7 +66,7 @@ class BondSettings:
         spin: "auto", "none" or "polarised".
     """
 
-    orbitals: str = "hartree-fock"
+    orbitals: str = "pbe"
     max_length_A: float = 5.0
     min_length_A: float = 0.0
     kpoint_spacing_per_A: float = 0.35

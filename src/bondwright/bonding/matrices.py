@@ -260,7 +260,7 @@ def _build(
             magmoms=request.moments,
             spinpol=request.moments is not None,
             mixer=mixer,
-            convergence={"density": 1e-4, "eigenstates": 1e10, "energy": 1e-4},
+            convergence={"density": 5e-4, "eigenstates": 1e10, "energy": 1e-4},
             txt=None if log is None else str(log),
             converge=False,
         )

@@ -28,7 +28,7 @@ from bondwright.bonding.hartree_fock import hartree_fock_orbitals
 from bondwright.bonding.paw_data import read_data, setup_name
 from bondwright.structure.write import write_text
 
-ORBITALS = ("hartree-fock", "pbe")
+ORBITALS = ("pbe", "hartree-fock")
 _LETTERS = "spdf"
 _GRID_STEP = 1.0 / 64  # Bohr; what GPAW's own basis files use
 _SEMICORE_EV = -20.0
