@@ -126,7 +126,7 @@ def test_init_writes_a_campaign_that_runs(tmp_path: Path) -> None:
 
     loaded = load_config(config)
     assert loaded.inputs[0].files == ("../a.cif",)
-    assert loaded.funnel[-1] == "property"
+    assert loaded.funnel[-1] == "dft"
 
 
 def test_reference_is_built_and_used(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ def left_out(
     """Return the candidates that are not computed, each with a verdict that says so.
 
     The lowest energy above the hull is the best; between equals, and where stability was not
-    asked, the smallest distance to the targets; then the order of the campaign. Controls are
-    always computed and take nobody's place.
+    asked, the smallest distance to the targets; then the order of the campaign. Controls take
+    nobody's place; all but those with too many atoms are computed.
 
     Args:
         store: the campaign's store.
@@ -34,15 +34,19 @@ def left_out(
         (c for c in entering if not c.control),
         key=lambda c: (_value(energies, c.key), _value(distances, c.key)),
     )
+    places = {c.key: place for place, c in enumerate(ranked, 1)}
     found, chosen = {}, 0
-    for place, candidate in enumerate(ranked, 1):
+    for candidate in [*ranked, *(c for c in entering if c.control)]:
         key = candidate.key
         data = store.structure("stability", key) or store.candidate_data(key)["atoms"]
         atoms = len(primitive_cell(atoms_from_json(data), settings))
-        if chosen < settings.best and not 0 < settings.max_atoms < atoms:
-            chosen += 1
-            continue
-        verdict = not_selected(place, len(ranked), atoms, settings)
+        if not 0 < settings.max_atoms < atoms:
+            if candidate.control:
+                continue
+            if chosen < settings.best:
+                chosen += 1
+                continue
+        verdict = not_selected(places.get(key), len(ranked), atoms, settings)
         name = digest([verdict.to_json(), settings_json(settings)])
         found[key] = Record(name, verdict, None, 0.0, None, None, 1)
     return found

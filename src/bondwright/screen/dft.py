@@ -51,7 +51,8 @@ class DftStageSettings:
         bands: find the gap along the standard path too, not only on the mesh of k-points.
         bonds: compute the -ICOHP of every bond of the final structure (with GPAW).
         best: number of candidates that are computed; the controls come on top.
-        max_atoms: candidates with more atoms in the primitive cell are left out; 0 for no limit.
+        max_atoms: structures with more atoms in the primitive cell are left out, controls too; 0
+            for no limit.
         limit_eV_per_atom: highest energy above the lowest control of the same composition that
             passes; None to pass whatever was computed.
         time_limit_s: seconds after which one structure's calculation is stopped; what it has
@@ -201,11 +202,11 @@ def hull_note(settings: DftStageSettings) -> str:
     return _HULL_NOTES.get(settings.preset, _HULL_NOTES[""])
 
 
-def not_selected(place: int, of: int, atoms: int, settings: DftStageSettings) -> Verdict:
+def not_selected(place: int | None, of: int, atoms: int, settings: DftStageSettings) -> Verdict:
     """Return what is said of a candidate that is left out for the sake of the cost.
 
     Args:
-        place: its place among the candidates, from 1; the best is first.
+        place: its place among the candidates, from 1, the best first; None for a control.
         of: number of candidates.
         atoms: atoms in its primitive cell.
         settings: the stage's settings.
