@@ -39,9 +39,7 @@ Of = Annotated[
 ]
 Mesh = Annotated[
     tuple[int, int, int] | None,
-    typer.Option(
-        "--kpoints", metavar="N N N", help="Gamma-centred mesh of the projection. (default: chosen)"
-    ),
+    typer.Option("--kpoints", metavar="N N N", help="Monkhorst-Pack mesh. (default: chosen)"),
 ]
 Shortest = Annotated[
     float | None, typer.Option("--min", metavar="A", help="Shortest bond listed, Å. (default: 0)")

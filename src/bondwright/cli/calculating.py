@@ -24,9 +24,8 @@ def read_one(path: Path) -> Candidate:
     """Read the one structure of a file, in the reader's own process.
 
     Raises:
-        InputError: no structure, several of them, or one whose sites are partly occupied.
+        InputError: no structure that can be read, or several of them.
     """
-    from bondwright.structure.cif import FULL_OCCUPANCY
     from bondwright.structure.read import read_candidates
 
     found = read_candidates(path)
@@ -41,12 +40,6 @@ def read_one(path: Path) -> Candidate:
     if first.problem is not None or first.atoms is None:
         why = first.problem.message if first.problem else "no atoms"
         raise InputError(f"{path} cannot be read as a structure: {' '.join(why.split())}")
-    for row in first.declared.sites if first.declared is not None else ():
-        if FULL_OCCUPANCY < row.occupancy < 1 - FULL_OCCUPANCY:
-            raise InputError(
-                f"{path}: the site {row.label} is occupied to {row.occupancy:g}; only ordered "
-                "structures can be calculated. Put whole atoms on its places first."
-            )
     return first
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from bondwright.cli.console import note, say, say_json
-from bondwright.cli.tables import funnel_lines
+from bondwright.cli.tables import funnel_lines, survival_line
 
 if TYPE_CHECKING:
     from bondwright.campaign.driver import Progress as StageProgress
@@ -64,11 +64,7 @@ def _close(folder: Path, summary: RunSummary, json: bool) -> None:
     for line in funnel_lines(view.stages):
         say(line)
     say()
-    count, total = len(view.survivors), len(view.candidates) - len(view.controls)
-    if count:
-        say(f"{count} of {total} candidates survived every stage.")
-    else:
-        say(f"None of {total} candidates survived; the report shows what came nearest and why.")
+    say(survival_line(view))
     say(f"Done in {summary.seconds:.0f} s.")
     say(f"Report: {target}")
 

@@ -99,10 +99,19 @@ def story(view: CandidateView) -> list[str]:
 
 def _lines(name: str, value: Any, indent: str) -> list[str]:
     """Return a sub-result as lines; groups of sub-results one below the other."""
-    if isinstance(value, dict) and any(isinstance(item, dict) for item in value.values()):
+    if isinstance(value, dict) and any(map(_has_parts, value.values())):
         below = [line for key, item in value.items() for line in _lines(key, item, indent + "  ")]
         return [f"{indent}{name}:", *below]
+    if _has_parts(value) and isinstance(value, list):
+        return [f"{indent}{name}:", *(f"{indent}  {_short(item)}" for item in value)]
     return [f"{indent}{name}: {_short(value)}"]
+
+
+def _has_parts(value: Any) -> bool:
+    """Return whether a value is a group of sub-results, or a list of such groups."""
+    return isinstance(value, dict) or (
+        isinstance(value, list) and any(isinstance(item, dict) for item in value)
+    )
 
 
 def _short(value: Any) -> str:

@@ -32,8 +32,10 @@ def status(campaign: CampaignFolder, json: Json = False) -> None:
     waiting = sum(stage.waiting for stage in view.stages)
     if waiting:
         say(f"{waiting} waiting; go on with: bondwright run {campaign}")
+    dft = any(stage.name == "dft" for stage in view.stages)
     for survivor in view.survivors:
-        say(f"survived: {survivor.candidate.key}  {survivor.candidate.name}")
+        seen = ("  verified with DFT" if survivor.verified else "  not selected for DFT") * dft
+        say(f"survived: {survivor.candidate.key}  {survivor.candidate.name}{seen}")
     if not waiting and not view.survivors:
         say("Nothing survived.")
 
@@ -52,5 +54,8 @@ def as_json(view: CampaignView) -> dict[str, Any]:
             }
             for c in view.controls
         ],
-        "survivors": [{"key": c.candidate.key, "name": c.candidate.name} for c in view.survivors],
+        "survivors": [
+            {"key": c.candidate.key, "name": c.candidate.name, "verified": c.verified}
+            for c in view.survivors
+        ],
     }

@@ -100,7 +100,7 @@ REASONS = {
     "scf-not-converged": "the SCF did not settle",
     "steps-used-up": "relaxation used up its steps",
     "no-paw-set": "no PAW data for an element",
-    "no-pseudopotential": "no pseudopotential for an element",
+    "pseudopotential-missing": "no pseudopotential for an element",
     "atoms-too-close": "atoms too close",
     "bad-structure": "no structure that can be calculated",
     "engine-error": "the DFT program broke off",
