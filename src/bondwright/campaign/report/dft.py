@@ -206,8 +206,8 @@ def _table(bonds: Mapping[str, Any], folder: Path | None) -> tuple[BondTable | N
         return None, trouble
     try:
         return read_parquet(folder / place), trouble
-    except (InputError, OSError) as error:
-        return None, trouble or f"The figure is missing: {error}"
+    except InputError:  # its text names the place on this machine, which a page should not
+        return None, trouble or f"The figure is missing: {place} cannot be read."
 
 
 def _kinds(table: BondTable) -> list[tuple[str, float, float, int]]:

@@ -25,6 +25,7 @@ from bondwright.campaign.report.words import (
     with_unit,
 )
 from bondwright.campaign.view import CampaignView, CandidateView
+from bondwright.screen.dft import NOT_SELECTED
 from bondwright.screen.verdict import Outcome
 
 
@@ -198,7 +199,8 @@ def _control_note(view: CampaignView) -> str:
         objections = [
             v
             for v in c.verdicts.values()
-            if v.outcome is not Outcome.PASSED and v.reason not in EXPECTED_OF_CONTROLS
+            if v.outcome is not Outcome.PASSED
+            and v.reason not in EXPECTED_OF_CONTROLS | {NOT_SELECTED}
         ]
         if objections:
             what = reason_words(objections[0].reason)
