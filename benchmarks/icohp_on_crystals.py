@@ -114,6 +114,57 @@ def ours(row: dict, orbitals: str, folder: Path) -> dict:
     }
 
 
+def summary(results: list[dict]) -> str:
+    """Return a table of agreement by bond character, and the compounds that are furthest off."""
+    lines = ["character          n   r       slope  mean ratio  mean |difference| eV"]
+    groups = [("all", results)]
+    groups += [
+        (name, [r for r in results if r["character"] == name])
+        for name in sorted({r["character"] for r in results})
+    ]
+    for name, members in groups:
+        x = np.array([r["published_eV"] for r in members])
+        y = np.array([r["ours_eV"] for r in members])
+        if len(x) < 3:
+            continue
+        lines.append(
+            f"{name:16s} {len(x):3d}   {np.corrcoef(x, y)[0, 1]:.4f}  "
+            f"{np.polyfit(x, y, 1)[0]:.2f}   {np.mean(y / x):.2f}        {np.abs(y - x).mean():.3f}"
+        )
+    furthest = sorted(results, key=lambda r: -abs(np.log(r["ours_eV"] / r["published_eV"])))
+    lines += [
+        f"  {r['formula']} {r['material_id']} ({r['character']}): {r['ours_eV']:.2f} here, "
+        f"{r['published_eV']:.2f} published, charge spilling {r['spilling']:.1%}"
+        for r in furthest[:8]
+    ]
+    return "\n".join(lines)
+
+
+def draw(results: list[dict], path: Path) -> None:
+    """Draw ours against the published values on logarithmic axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2, 4.8), layout="constrained")
+    axes = figure.add_subplot()
+    for name in sorted({r["character"] for r in results}):
+        members = [r for r in results if r["character"] == name]
+        axes.loglog(
+            [r["published_eV"] for r in members],
+            [r["ours_eV"] for r in members],
+            "s" if name.endswith("d") else "o",
+            markersize=5,
+            alpha=0.8,
+            label=f"{name} ({len(members)})",
+        )
+    ends = [0.2, 15.0]
+    axes.loglog(ends, ends, color="0.5", linewidth=1)
+    axes.set(xlim=ends, ylim=ends, xlabel="-ICOHP, LOBSTER 4 on VASP (eV)")
+    axes.set_ylabel("-ICOHP, bondwright (eV)")
+    axes.set_title("Mean cation-anion bond of each compound, no fit", fontsize=10)
+    axes.legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=130)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--compounds", type=int, default=48)
@@ -139,6 +190,10 @@ def main() -> None:
             with done.open("a") as file:
                 file.write(json.dumps(result) + "\n")
             print(result, flush=True)
+    for orbitals in options.orbitals:
+        found = [r for r in results if r["orbitals"] == orbitals and "ours_eV" in r]
+        print(f"{orbitals} orbitals\n{summary(found)}")
+        draw(found, options.out / f"icohp-crystals-{orbitals}.png")
 
 
 if __name__ == "__main__":
