@@ -16,11 +16,15 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from bondwright.campaign.codec import Record
 from bondwright.campaign.driver import RunSummary, run_campaign
 from bondwright.campaign.load import load_summary, load_view
 from bondwright.campaign.report import write_report
+from bondwright.campaign.selection import left_out
+from bondwright.campaign.store import Store
 from bondwright.campaign.view import CandidateView
 from bondwright.errors import InputError
+from bondwright.screen.dft import DftStageSettings
 from bondwright.screen.verdict import Outcome, Verdict
 
 # A cut-off and a mesh too coarse for physics keep one SCF below a second.
@@ -167,6 +171,37 @@ def test_more_candidates_and_a_limit_repeat_nothing(finished: Path, tmp_path: Pa
     assert verdict(rejected).outcome is Outcome.REJECTED
     assert not rejected.survived
     assert records(folder) == before
+
+
+def test_large_cells_are_left_out_controls_too(finished: Path, tmp_path: Path) -> None:
+    folder = copy_of(finished, tmp_path)
+    (folder / "campaign.toml").write_text(CONFIG.replace("best = 3", "best = 3\nmax_atoms = 1"))
+    run_campaign(folder)
+    reasons = {c.candidate.name: verdict(c).reason for c in load_view(folder).candidates}
+    assert list(reasons.values()) == [*["not-selected"] * 2, "no-paw-set", *["not-selected"] * 2]
+    assert "2 atoms" in verdict(load_view(folder).controls[0]).message
+
+
+def test_lowest_above_the_hull_is_best_then_nearest_to_the_target(
+    finished: Path, tmp_path: Path
+) -> None:
+    store = Store.open(copy_of(finished, tmp_path) / "campaign.sqlite")
+    standings = store.standings()
+    first, second, third, fourth, _ = (c.key for c in standings)
+    energies = {first: 0.1, second: 0.02, third: None, fourth: 0.02}
+    distances = {first: 0.0, second: 0.3, third: 0.0, fourth: 0.2}
+    with store.transaction():
+        for stage, values in (("stability", energies), ("property", distances)):
+            for key, value in values.items():
+                found = Verdict(stage, Outcome.PASSED, value=value, unit="eV")
+                store.add_records([Record(f"{stage} {key}", found, None, 0.0, None, None, 1)])
+                store.point(stage, {key: f"{stage} {key}"})
+    for best, chosen in enumerate([fourth, second, first, third], 1):
+        left = left_out(store, standings, DftStageSettings(best=best))
+        assert chosen not in left
+        assert len(left) == 4 - best
+        assert all(r.verdict.details["rank"] > best for r in left.values())
+    store.close()
 
 
 def test_new_control_is_computed_alone_and_counts_for_all(finished: Path, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ class DftStageSettings:
     bands: bool = False
     bonds: bool = True
     best: int = 3
-    max_atoms: int = 0
+    max_atoms: int = 24
     limit_eV_per_atom: float | None = None
     time_limit_s: float = 14400.0
 

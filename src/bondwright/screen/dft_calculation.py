@@ -124,7 +124,7 @@ def _energies(relaxed: Relaxed) -> dict[str, Any]:
         "energy_eV_per_atom": None if energy is None else energy / len(relaxed.atoms),
         "relative_energy_eV_per_atom": None,
         "relative_to": None,
-        "volume_ratio": relaxed.volume_ratio,
+        "volume_ratio": float(relaxed.volume_ratio),
         "steps": relaxed.steps,
         "fmax_eV_per_A": last(relaxed.fmax_eV_per_A),
         "max_stress_GPa": last(relaxed.max_stress_GPa),
