@@ -132,9 +132,10 @@
     const found = row.dft;
     const said = found.outcome === "passed" ? "converged"
       : `${found.outcome}: ${BW.reason(found.reason)}`;
-    const tried = found.corrections?.length ? ` after ${found.corrections.join(", ")}` : "";
-    return el("span", { class: `chip ${found.outcome === "passed" ? "survived" : found.outcome}` },
-      said + tried);
+    const tried = found.corrections?.length
+      ? el("span", { class: "told" }, `Tried: ${found.corrections.join(", ")}`) : null;
+    const kind = found.outcome === "passed" ? "survived" : found.outcome;
+    return el("span", {}, el("span", { class: `chip ${kind}` }, said), tried);
   }
 
   function nearestTable() {
