@@ -57,6 +57,14 @@ SpinWord = Annotated[
     str,
     typer.Option("--spin", help="auto (where d or f shells ask for it), none or polarised."),
 ]
+Orbitals = Annotated[
+    str,
+    typer.Option(
+        "--orbitals",
+        help="Free-atom orbitals of the projection: pbe, or hartree-fock (closest to LOBSTER's "
+        "Bunge basis, which the published glass labels use).",
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option("--out", "-o", help="Folder of calculation and files. (default: STRUCTURE-bonds)"),
@@ -83,6 +91,7 @@ def bonds(
     shortest: Shortest = None,
     longest: Longest = None,
     spin: SpinWord = "auto",
+    orbitals: Orbitals = "pbe",
     out: Out = None,
     csv: Csv = False,
     parquet: Parquet = False,
@@ -99,8 +108,10 @@ def bonds(
     from bondwright.bonding.acceptance import accept_label
 
     if subject.is_dir():
-        if kpoints is not None or spin != "auto":
-            raise InputError("--kpoints and --spin belong to a calculation; LOBSTER's is done.")
+        if kpoints is not None or spin != "auto" or orbitals != "pbe":
+            raise InputError(
+                "--kpoints, --spin and --orbitals belong to a calculation; LOBSTER's is done."
+            )
         name, table = subject.resolve().name, _of_lobster(subject, structure, shortest, longest)
         folder = out or Path(folder_name(name, "bonds"))
     else:
@@ -110,7 +121,7 @@ def bonds(
         for text in candidate.notes:
             note(f"Note: {text}")
         name, folder = candidate.name, out or Path(folder_name(candidate.name, "bonds"))
-        table = _computed(candidate.atoms, folder, kpoints, shortest, longest, spin)
+        table = _computed(candidate.atoms, folder, kpoints, shortest, longest, spin, orbitals)
     verdict = accept_label(table)
     files = _write(table, folder, name, _wanted(csv, parquet, extxyz, lobster, figure))
     if json:
@@ -128,6 +139,7 @@ def _computed(
     shortest: float | None,
     longest: float | None,
     spin: str,
+    orbitals: str,
 ) -> BondTable:
     """Compute the bonds of a structure.
 
@@ -145,6 +157,7 @@ def _computed(
         max_length_A=usual.max_length_A if longest is None else longest,
         kpoints=kpoints,
         spin=spin,
+        orbitals=orbitals,
     )
     try:
         with telling() as tell:
