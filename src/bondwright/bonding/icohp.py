@@ -58,7 +58,7 @@ class BondSettings:
             pbeVaspFit2015) or "hartree-fock" (non-relativistic, like LOBSTER's Bunge).
         max_length_A: longest pair that is listed.
         min_length_A: shortest pair that is listed.
-        kpoint_spacing_per_A: of the projection's mesh, Å^-1, 2 pi included.
+        kpoint_spacing_per_A: of the projection's Gamma-centred mesh, Å^-1, 2 pi included.
         kpoints: an explicit mesh for the projection; None lets the spacing choose.
         scf_kpoint_spacing_per_A: of the mesh on which the density converges.
         grid_spacing_A: of GPAW's real-space grid.

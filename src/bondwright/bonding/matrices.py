@@ -193,11 +193,11 @@ def matrices(
         request: what the potential was converged for.
         potential: from `converge_potential`.
         orbitals: whose free-atom orbitals the projection set takes ("hartree-fock", "pbe").
-        mesh: k-points; shifted by half a step in directions with an even number.
+        mesh: Gamma-centred k-points.
         folder: for the basis files.
     """
-    # Monkhorst and Pack's own mesh, which needs half as many points as a Gamma-centred one.
-    dft = _build(request, basis_name(orbitals), {"size": list(mesh), "gamma": False}, folder)
+    # A shifted mesh needs fewer points, but breaks the symmetry of fcc, bcc and hexagonal cells.
+    dft = _build(request, basis_name(orbitals), {"size": list(mesh), "gamma": True}, folder)
     dft.potential.vt_sR.data[:] = potential.smooth
     for a, block in enumerate(potential.atomic):
         dft.potential.dH_asii[a][:] = block

@@ -28,7 +28,7 @@ from bondwright.screen.dft import STAGE, VERSION, DftStageSettings, hull_note
 from bondwright.screen.dft_bonds import bonds_of
 from bondwright.screen.verdict import Outcome, StageResult, Verdict
 
-_NO_DATA = frozenset({"no-paw-set", "no-pseudopotential"})
+_NO_DATA = frozenset({"no-paw-set", "pseudopotential-missing"})
 
 
 def primitive_cell(atoms: Atoms, settings: DftStageSettings) -> Atoms:
