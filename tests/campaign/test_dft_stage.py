@@ -135,6 +135,7 @@ def test_those_left_out_are_counted_and_not_held_against_them(finished: Path) ->
     stage = view.stages[-1]
     assert (stage.name, stage.entered, stage.passed, stage.waiting) == ("dft", 4, 2, 0)
     assert stage.unknown == {"no-paw-set": 1, "not-selected": 1}
+    assert stage.seconds_per_candidate == pytest.approx(stage.seconds / 3)
     assert load_summary(finished)[-1] == stage
     assert [c.survived for c in view.candidates] == [True, True, False, True, True]
     assert [c.verified for c in view.candidates] == [True, True, False, False, True]

@@ -77,14 +77,15 @@ def _verdicts(store: Store, config: dict[str, Any], stage: str) -> dict[str, Ver
     counts without any work.
     """
     verdicts = store.verdicts(stage)
-    if stage != "dft" or not verdicts:
+    computed = [key for key, v in verdicts.items() if v.outcome is Outcome.PASSED]
+    if stage != "dft" or not computed:
         return verdicts
     formulas, controls = {}, {}
-    for candidate in store.candidates():
-        if candidate.key in verdicts and candidate.atoms is not None:
-            formulas[candidate.key] = reduced_formula(candidate.atoms)
-            if candidate.control:
-                controls[candidate.key] = candidate.name
+    for key in computed:
+        data = store.candidate_data(key)
+        formulas[key] = reduced_formula(atoms_from_json(data["atoms"]))
+        if data["control"]:
+            controls[key] = str(data["name"])
     limit = config["stages"]["dft"]["settings"]["limit_eV_per_atom"]
     return place_among_controls(verdicts, formulas, controls, limit)
 
@@ -126,6 +127,7 @@ def _summary(stage: str, entering: list[Standing], now: dict[str, Finding]) -> S
         reasons[finding.reason] = reasons.get(finding.reason, 0) + 1
     peaks = [f.peak_memory_mb for f in found if f.peak_memory_mb is not None]
     seconds = sum(f.seconds for f in found)
+    worked = sum(f.reason != NOT_SELECTED for f in found)
     return StageSummary(
         name=stage,
         entered=len(entering),
@@ -135,6 +137,6 @@ def _summary(stage: str, entering: list[Standing], now: dict[str, Finding]) -> S
         failed=counts[Outcome.FAILED],
         waiting=len(entering) - len(found),
         seconds=seconds,
-        seconds_per_candidate=seconds / len(found) if found else None,
+        seconds_per_candidate=seconds / worked if worked else None,
         peak_memory_mb=max(peaks, default=None),
     )

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from bondwright.campaign.codec import Record, digest
-from bondwright.campaign.stages import settings_json
 from bondwright.campaign.store import Standing, Store
 from bondwright.screen.dft import DftStageSettings, not_selected
 from bondwright.structure.records import atoms_from_json
@@ -47,8 +46,7 @@ def left_out(
                 chosen += 1
                 continue
         verdict = not_selected(places.get(key), len(ranked), atoms, settings)
-        name = digest([verdict.to_json(), settings_json(settings)])
-        found[key] = Record(name, verdict, None, 0.0, None, None, 1)
+        found[key] = Record(digest(verdict.to_json()), verdict, None, 0.0, None, None, 1)
     return found
 
 

@@ -24,7 +24,8 @@ class StageSummary:
         failed: reason -> number.
         waiting: candidates that reached the stage and have no verdict yet.
         seconds: total seconds of work of the stage, all workers together.
-        seconds_per_candidate: mean over the candidates with a verdict; None without any.
+        seconds_per_candidate: mean over the candidates with a verdict, those that were left out not
+            counted; None without any.
         peak_memory_mb: highest resident memory of a worker in this stage, MiB; None if unknown.
     """
 
