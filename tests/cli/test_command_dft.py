@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import ase.io
@@ -93,6 +94,8 @@ def test_interrupted_relaxation_continues(program: Program) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "NO_COLOR": "1", "OMP_NUM_THREADS": "1"},
+        # A job in the background of a script is begun with SIGINT ignored, and so are its children.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     assert running.stderr is not None
     first = next(line for line in running.stderr if line.startswith("step 0:"))
