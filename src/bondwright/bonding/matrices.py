@@ -21,7 +21,7 @@ from ase import Atoms
 from ase.units import Hartree
 from numpy.typing import NDArray
 
-from bondwright.bonding.orbitals import COMPACT, basis_name, write_bases
+from bondwright.bonding.orbitals import COMPACT, basis_name, write_basis
 from bondwright.bonding.paw_data import (
     ensure_data,
     generated_folder,
@@ -240,12 +240,11 @@ def _build(
     """Return GPAW's calculation object, nothing converged yet."""
     from gpaw.new.calculation import DFT
 
-    orbitals = basis.removeprefix("bonds-") if basis != COMPACT else "pbe"
     elements = sorted(set(request.atoms.get_chemical_symbols()))
     bases = folder / "bases"
     for element in elements:
         ensure_data(element)
-        write_bases(element, orbitals, bases)
+        write_basis(element, basis, bases)
     with search_path(bases, generated_folder()):
         return DFT(
             request.atoms,

@@ -24,12 +24,14 @@ from ase.data import atomic_numbers
 from ase.units import Hartree
 from numpy.typing import NDArray
 
-from bondwright.bonding.hartree_fock import hartree_fock_orbitals
+from bondwright.bonding.hartree_fock import AtomicOrbitals, hartree_fock_orbitals
 from bondwright.bonding.paw_data import read_data, setup_name
 from bondwright.structure.write import write_text
 
 ORBITALS = ("pbe", "hartree-fock")
 _LETTERS = "spdf"
+_PREFIX = "bonds-"
+COMPACT = f"{_PREFIX}compact"
 _GRID_STEP = 1.0 / 64  # Bohr; what GPAW's own basis files use
 _SEMICORE_EV = -20.0
 _LAST_HARTREE_FOCK = 54  # beyond, s shells shrink too much by relativity
@@ -77,46 +79,55 @@ def projection_shells(data: Any) -> tuple[Shell, ...]:
 
 
 def basis_name(orbitals: str) -> str:
-    """Return the name under which `write_bases` files the projection and flexible set."""
-    return f"bonds-{orbitals}"
+    """Return the name under which `write_basis` files the projection and flexible set."""
+    return f"{_PREFIX}{orbitals}"
 
 
-COMPACT = "bonds-compact"
-
-
-def write_bases(element: str, orbitals: str, folder: Path) -> None:
-    """Write an element's basis files, unless they are there.
+def write_basis(element: str, name: str, folder: Path) -> None:
+    """Write one of an element's basis files, unless it is there.
 
     Args:
         element: chemical symbol; its PAW set must be there (`paw_data.ensure_data`).
-        orbitals: "hartree-fock" or "pbe": whose free-atom orbitals the projection set takes.
-        folder: where the files go; GPAW must search there.
+        name: `COMPACT`, or `basis_name` of the free-atom orbitals that the projection set takes.
+        folder: where the file goes; GPAW must search there.
     """
     prefix = element if setup_name(element) == "paw" else f"{element}.{setup_name(element)}"
-    wanted = {name: folder / f"{prefix}.{name}.basis" for name in (basis_name(orbitals), COMPACT)}
-    if all(path.is_file() for path in wanted.values()):
+    path = folder / f"{prefix}.{name}.basis"
+    if path.is_file():
         return
     from gpaw.atom.all_electron import ValenceData
     from gpaw.atom.basis import BasisMaker
 
     data = read_data(element)
     maker = BasisMaker(ValenceData.from_setupdata_onthefly_potentials(data), run=False)
-    shells = projection_shells(data)
-    flexible = _generated(maker, zetas=2, energy_shift_eV=0.3)
-    projection = [_free_orbital(maker, element, shell, orbitals) for shell in shells]
-    extra = [f for f in flexible if _is_extra(f, maker, shells)]
-    _write(wanted[basis_name(orbitals)], element, basis_name(orbitals), [*projection, *extra])
-    compact = _generated(maker, zetas=2 if element in _NONMETALS else 1, energy_shift_eV=0.3)
-    _write(wanted[COMPACT], element, COMPACT, compact)
+    if name == COMPACT:
+        zetas = 2 if element in _NONMETALS else 1
+        functions = _generated(maker, zetas=zetas, energy_shift_eV=0.3)
+    else:
+        shells = projection_shells(data)
+        functions = _free_orbitals(maker, element, shells, name.removeprefix(_PREFIX))
+        flexible = _generated(maker, zetas=2, energy_shift_eV=0.3)
+        functions += [f for f in flexible if _is_extra(f, maker, shells)]
+    _write(path, element, name, functions)
 
 
-def _free_orbital(maker: Any, element: str, shell: Shell, orbitals: str) -> Any:
+def _free_orbitals(maker: Any, element: str, shells: tuple[Shell, ...], orbitals: str) -> list[Any]:
+    """Return the free atom's orbitals as GPAW's basis functions; the atom is solved once."""
+    atom = None
+    if orbitals == "hartree-fock" and atomic_numbers[element] <= _LAST_HARTREE_FOCK:
+        atom = hartree_fock_orbitals(element)
+    return [
+        _free_orbital(maker, shell, _free_wave(maker, atom, shell), f"free atom, {orbitals}")
+        for shell in shells
+    ]
+
+
+def _free_orbital(maker: Any, shell: Shell, u: NDArray[np.float64], kind: str) -> Any:
     """Return a free atom's orbital with a smooth end, as GPAW's basis function."""
     from gpaw.basis_data import BasisFunction
     from gpaw.utilities import divrl
 
     r, dr = maker.rgd.r_g, maker.rgd.dr_g
-    u = _free_wave(maker, element, shell, orbitals)
     outside = np.cumsum((dr * u**2)[::-1])[::-1]
     begin = float(r[np.argmax(outside < _TAIL)])
     end = min(_END * begin, _MAX_RADIUS)
@@ -129,17 +140,15 @@ def _free_orbital(maker: Any, element: str, shell: Shell, orbitals: str) -> Any:
     spline = maker.rgd.spline(smooth, r[maker.rgd.floor(grid[-1])], shell.l, points=200)
     values = np.array([spline(x) * x**shell.l for x in grid])
     values[-1] = 0.0
-    kind = f"{shell.name}-sz free atom, {orbitals}"
-    return BasisFunction(shell.n, shell.l, float(grid[-1]), values, kind)
+    label = f"{shell.name}-sz {kind}"
+    return BasisFunction(shell.n, shell.l, float(grid[-1]), values, label)
 
 
-def _free_wave(maker: Any, element: str, shell: Shell, orbitals: str) -> NDArray[np.float64]:
-    """Return u(r) = r R(r) of the free atom on the grid of the PAW set."""
-    if orbitals == "hartree-fock" and atomic_numbers[element] <= _LAST_HARTREE_FOCK:
-        atom = hartree_fock_orbitals(element)
-        if (found := atom.orbitals.get(shell.name)) is not None:
-            wave = np.interp(maker.rgd.r_g, atom.r_bohr, found.u, right=0.0)
-            return np.asarray(wave, dtype=float)
+def _free_wave(maker: Any, atom: AtomicOrbitals | None, shell: Shell) -> NDArray[np.float64]:
+    """Return u(r) = r R(r) on the PAW set's grid: Hartree-Fock where there is one, else PBE."""
+    if atom is not None and (found := atom.orbitals.get(shell.name)) is not None:
+        wave = np.interp(maker.rgd.r_g, atom.r_bohr, found.u, right=0.0)
+        return np.asarray(wave, dtype=float)
     u, _ = maker.valence_data.solve_confined(shell.index, _MAX_RADIUS, None)
     return np.where(np.abs(u) < 1e-150, 0.0, u)
 
