@@ -14,8 +14,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "bondwright needs Python >= 3.11, this is %d.%d; set PYTHON=/path/to/python3.11" % v[:2])'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	@if $(BIN)/python src/bondwright/dft/gpaw_build.py --constraint constraints.txt; then extras=dev,dft; \
-	  else extras=dev; echo "Going on without DFT; everything else works."; fi; \
+	@if $(BIN)/python src/bondwright/dft/gpaw_build.py --constraint constraints.txt; then extras=dev,glass,dft; \
+	  else extras=dev,glass; echo "Going on without DFT; everything else works."; fi; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$$extras]"
 	@touch $@
 

@@ -1,0 +1,1 @@
+"""A glass project: its folder, and the steps from cells to predicted bonds."""

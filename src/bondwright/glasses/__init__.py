@@ -1,0 +1,1 @@
+"""Metallic glasses: melt-quench, strains, and the checks of a glass cell."""

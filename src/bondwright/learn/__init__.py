@@ -1,0 +1,1 @@
+"""Learning bond strengths: descriptors, Gaussian process, calibration, evaluation, acquisition."""
