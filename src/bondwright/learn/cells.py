@@ -14,7 +14,9 @@ from bondwright.bonding.pairs import pair_label
 from bondwright.bonding.table import BondTable
 from bondwright.errors import InputError
 from bondwright.structure.identity import composition
-from bondwright.structure.read import read_candidates
+from bondwright.structure.parsed import ReadLimits
+from bondwright.structure.sandbox import parse_texts
+from bondwright.structure.texts import decode, read_bytes
 
 
 @dataclass(frozen=True)
@@ -81,19 +83,23 @@ def read_lobster_cells(folder: Path, variants: Sequence[str] | None = None) -> l
     if not found:
         raise InputError(f"{folder} has no folders <run>-<variant> with an ICOHPLIST.lobster.")
     found.sort(key=lambda item: (_number(item[0]), _number(item[1])))
-    structures = [_structure_file(path) for _, _, path in found]
+    limits = ReadLimits()
+    files = [_structure_file(path) for _, _, path in found]
+    texts = (("extxyz", decode(read_bytes(file, limits.text_bytes))[0]) for file in files)
     cells = []
-    for (run, variant, path), candidate in zip(found, read_candidates(structures), strict=True):
-        if candidate.atoms is None:
-            raise InputError(f"the structure in {path} cannot be read; see `bondwright show`.")
-        name = composition_name(candidate.atoms)
+    for (run, variant, path), parsed in zip(found, parse_texts(texts, limits), strict=True):
+        atoms, problem = parsed[0].atoms, parsed[0].problem
+        if atoms is None:
+            message = problem.message if problem else "it holds no structure."
+            raise InputError(f"the structure in {path} cannot be read: {message}")
+        name = composition_name(atoms)
         cells.append(
             LabelledCell(
                 name=f"{name}/{run}/{variant}",
                 composition=name,
                 run=f"{name}/{run}",
                 variant=variant,
-                bonds=read_lobster_folder(path, candidate.atoms),
+                bonds=read_lobster_folder(path, atoms),
             )
         )
     return cells
