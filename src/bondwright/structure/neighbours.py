@@ -98,8 +98,8 @@ def shortest_contact(atoms: Atoms) -> Contact:
         InputError: there is no pair at all (no atoms, or one that is not periodic), positions or
             cell are not finite, or the cell is degenerate.
     """
-    _check(atoms)
-    basis, _ = _reduced(atoms)
+    check_cell(atoms)
+    basis, _ = reduced_basis(atoms)
     bounds = np.linalg.norm(basis[atoms.pbc], axis=1).tolist() if len(atoms) else []
     if len(atoms) > 1:
         bounds.append(float(cKDTree(atoms.positions).query(atoms.positions, k=2)[0][:, 1].min()))
@@ -112,10 +112,10 @@ def shortest_contact(atoms: Atoms) -> Contact:
 
 def _search(atoms: Atoms, cutoff: float) -> Pairs:
     """Find all ordered pairs (full list, unsorted) within `cutoff` Å."""
-    _check(atoms)
+    check_cell(atoms)
     if not (np.isfinite(cutoff) and cutoff >= 0):
         raise InputError(f"a neighbour cutoff must be a finite length in Å, not {cutoff}.")
-    basis, to_given = _reduced(atoms)
+    basis, to_given = reduced_basis(atoms)
     fractional = np.linalg.solve(basis.T, atoms.positions.T).T
     shift = np.where(atoms.pbc, np.floor(fractional), 0.0)
     fractional -= shift
@@ -127,7 +127,7 @@ def _search(atoms: Atoms, cutoff: float) -> Pairs:
             f"neighbours within {cutoff:.3g} Å need too many images: the cell is degenerate "
             f"(volume {abs(np.linalg.det(basis)):.3g} Å³)."
         )
-    placed, ghost_image, ghost_atom = _ghosts(fractional, margin, atoms.pbc)
+    placed, ghost_image, ghost_atom = lay_images(fractional, margin, atoms.pbc)
     found = cKDTree(wrapped).sparse_distance_matrix(
         cKDTree(placed @ basis), cutoff + 1e-6, output_type="ndarray"
     )
@@ -141,7 +141,7 @@ def _search(atoms: Atoms, cutoff: float) -> Pairs:
     return Pairs(i, j, image, vector, distance).select((distance <= cutoff) & ~itself)
 
 
-def _ghosts(
+def lay_images(
     fractional: NDArray[np.float64], margin: NDArray[np.float64], pbc: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Lay the images of wrapped atoms that lie within `margin` (fractional) of the cell.
@@ -167,8 +167,12 @@ def _ghosts(
     return places, images, index
 
 
-def _check(atoms: Atoms) -> None:
-    """Refuse what no search can handle."""
+def check_cell(atoms: Atoms) -> None:
+    """Refuse what no search can handle.
+
+    Raises:
+        InputError: positions or cell are not finite, or the periodic edges span no volume.
+    """
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
         raise InputError("neighbours need finite positions and a finite cell.")
     if atoms.pbc.any():
@@ -178,8 +182,8 @@ def _check(atoms: Atoms) -> None:
             raise InputError("neighbours need a cell with a volume: its periodic edges are flat.")
 
 
-def _reduced(atoms: Atoms) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a basis without needless skew, and the integers with basis = integers @ cell."""
+def reduced_basis(atoms: Atoms) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a basis without needless skew (Å), and the integers with basis = integers @ cell."""
     basis = np.asarray(atoms.cell.complete().array, dtype=float)
     heights = 1 / np.linalg.norm(np.linalg.inv(basis), axis=0)
     # Reduction costs a millisecond; it pays only where edges are long compared with heights.
