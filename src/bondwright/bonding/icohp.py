@@ -33,11 +33,11 @@ from bondwright.dft.gpaw_parameters import gpaw_version
 from bondwright.dft.kpoints import mesh
 from bondwright.dft.settings import Spin
 from bondwright.dft.spin import initial_moments
+from bondwright.dft.usable import unusable
 from bondwright.errors import InputError, nearest
-from bondwright.structure.neighbours import Pairs, neighbour_pairs, shortest_contact
+from bondwright.structure.neighbours import Pairs, neighbour_pairs
 
 METHOD = "bondwright-lcao/1"
-_SHORTEST_CONTACT_A = 0.5
 
 
 class IcohpError(Exception):
@@ -236,12 +236,8 @@ def _check(atoms: Atoms) -> None:
             "bond strengths are computed for crystals; give the structure a cell that is periodic "
             "in all three directions (with vacuum around a molecule)."
         )
-    contact = shortest_contact(atoms).distance
-    if contact < _SHORTEST_CONTACT_A:
-        raise InputError(
-            f"two atoms are {contact:.2f} Å apart; bond strengths need at least "
-            f"{_SHORTEST_CONTACT_A} Å."
-        )
+    if (refused := unusable(atoms)) is not None:
+        raise InputError(refused[1])
 
 
 def _inside_the_cell(atoms: Atoms) -> tuple[Atoms, np.ndarray]:

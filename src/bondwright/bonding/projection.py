@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,7 @@ from bondwright.structure.neighbours import Pairs
 _SPARE_BANDS = 1.15
 _OCCUPIED = 1e-8
 _SMALLEST_OVERLAP = 1e-7
+_NOISE = 1e-11  # eV, or of an overlap
 
 
 @dataclass(frozen=True)
@@ -45,16 +47,16 @@ class ProjectedPoint:
         fractional: (3,) k in reciprocal lattice vectors.
         weight: share of the Brillouin zone.
         energies_eV: (bands,) eigenvalues.
-        bands: (orbitals, bands) components of the bands.
-        hamiltonian_eV: (orbitals, orbitals).
+        bands: (orbitals, bands) components of the bands; real where H and S are.
+        hamiltonian_eV: (orbitals, orbitals); real likewise.
     """
 
     spin: int
     fractional: NDArray[np.float64]
     weight: float
     energies_eV: NDArray[np.float64]  # noqa: N815 (a unit)
-    bands: NDArray[np.complex128]
-    hamiltonian_eV: NDArray[np.complex128]  # noqa: N815
+    bands: NDArray[Any]
+    hamiltonian_eV: NDArray[Any]  # noqa: N815
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,10 @@ class Projection:
             )
         )
 
-    def _density(self, point: ProjectedPoint) -> NDArray[np.complex128]:
+    def _density(self, point: ProjectedPoint) -> NDArray[Any]:
         return np.asarray((point.bands * self.occupations(point)) @ point.bands.conj().T)
 
-    def _shifted(self, point: ProjectedPoint) -> NDArray[np.complex128]:
+    def _shifted(self, point: ProjectedPoint) -> NDArray[Any]:
         return point.hamiltonian_eV - self.fermi_eV * np.eye(len(self.atom))
 
 
@@ -208,9 +210,10 @@ def cohp_curves(
 
 
 def _project_point(point: KPoint, chosen: NDArray[np.int64], bands: int) -> ProjectedPoint:
-    hamiltonian = 0.5 * (point.hamiltonian_eV + point.hamiltonian_eV.conj().T)
-    energies, vectors = eigh(hamiltonian, point.overlap, subset_by_index=(0, bands - 1))
-    values, modes = np.linalg.eigh(point.overlap[np.ix_(chosen, chosen)])
+    overlap = _real_if_possible(point.overlap)
+    hamiltonian = _real_if_possible(0.5 * (point.hamiltonian_eV + point.hamiltonian_eV.conj().T))
+    energies, vectors = eigh(hamiltonian, overlap, subset_by_index=(0, bands - 1))
+    values, modes = np.linalg.eigh(overlap[np.ix_(chosen, chosen)])
     if values[0] < _SMALLEST_OVERLAP:
         raise ValueError(
             f"atomic orbitals are linearly dependent (smallest overlap {values[0]:.1e})"
@@ -221,9 +224,19 @@ def _project_point(point: KPoint, chosen: NDArray[np.int64], bands: int) -> Proj
         fractional=point.fractional,
         weight=point.weight,
         energies_eV=energies,
-        bands=root @ (point.overlap[chosen] @ vectors),
+        bands=root @ (overlap[chosen] @ vectors),
         hamiltonian_eV=root @ hamiltonian[np.ix_(chosen, chosen)] @ root,
     )
+
+
+def _real_if_possible(matrix: NDArray[Any]) -> NDArray[Any]:
+    """Return a matrix without an imaginary part that is noise: real algebra costs a third.
+
+    A k-point that is its own negative, up to a reciprocal vector, has real matrices.
+    """
+    if np.iscomplexobj(matrix) and np.abs(matrix.imag).max() < _NOISE:
+        return np.ascontiguousarray(matrix.real)
+    return matrix
 
 
 def _fermi_level(points: tuple[ProjectedPoint, ...], functions: Functions, width: float) -> float:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from ase import Atoms, units
-from ase.calculators.calculator import Calculator, all_changes
+from ase import Atoms
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
 from ase.optimize.cellawarebfgs import CellAwareBFGS
-from ase.stress import full_3x3_to_voigt_6_stress
 
 from bondwright.dft.calculation import Calculation, Status
 from bondwright.dft.engine import Session
+from bondwright.dft.session_calculator import SessionCalculator, UnsolvedError
 from bondwright.dft.settings import DftSettings
 
 _LONGEST_STEP_A = 0.1
@@ -37,37 +35,6 @@ class Settled:
     steps: int
 
 
-class _StoppedError(Exception):
-    """A calculation on the way did not converge."""
-
-
-class _SessionCalculator(Calculator):  # type: ignore[misc]
-    """An engine's session as ASE's optimizers want it."""
-
-    implemented_properties = ("energy", "forces", "stress")
-
-    def __init__(self, session: Session, *, stress: bool) -> None:
-        super().__init__()
-        self.session, self.with_stress = session, stress
-        self.last: Calculation | None = None
-
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Any = None,
-        system_changes: Any = all_changes,
-    ) -> None:
-        """Solve a structure; raise `_StoppedError` where there is no ground state."""
-        super().calculate(atoms, properties, system_changes)
-        found = self.session.solve(self.atoms, forces=True, stress=self.with_stress)
-        self.last = found
-        if found.status is not Status.CONVERGED or found.forces_eV_per_A is None:
-            raise _StoppedError
-        self.results = {"energy": found.energy_eV, "forces": found.forces_eV_per_A}
-        if found.stress_GPa is not None:
-            self.results["stress"] = full_3x3_to_voigt_6_stress(found.stress_GPa * units.GPa)
-
-
 def settle(session: Session, atoms: Atoms, settings: DftSettings, *, shape: bool) -> Settled:
     """Relax the atoms, and the shape of the cell if asked for, while the volume stays.
 
@@ -86,7 +53,7 @@ def settle(session: Session, atoms: Atoms, settings: DftSettings, *, shape: bool
         the reason when the steps were used up.
     """
     moving = atoms.copy()
-    calculator = _SessionCalculator(session, stress=shape)
+    calculator = SessionCalculator(session, stress=shape)
     moving.calc = calculator
     if shape:  # a first Hessian of an isotropic solid saves half of the steps
         cell = FrechetCellFilter(moving, exp_cell_factor=1.0, constant_volume=True)
@@ -95,15 +62,14 @@ def settle(session: Session, atoms: Atoms, settings: DftSettings, *, shape: bool
     else:
         optimizer = BFGS(moving, logfile=None, maxstep=_LONGEST_STEP_A)
     steps = 0
-    with warnings.catch_warnings(), suppress(_StoppedError):
+    with warnings.catch_warnings(), suppress(UnsolvedError):
         # The cell filter's matrix logarithm reports errors of 1e-13.
         warnings.filterwarnings("ignore", message="logm result may be inaccurate")
         for _ in optimizer.irun(fmax=0.0, steps=settings.max_relax_steps):
             steps = optimizer.nsteps
-            if _rests(calculator.last, settings, shape=shape):
+            if _rests(calculator.done[-1], settings, shape=shape):
                 break
-    found = calculator.last
-    assert found is not None  # noqa: S101 (the first evaluation has been done)
+    found = calculator.failed or calculator.done[-1]
     still = moving.copy()
     if found.status is Status.CONVERGED and not _rests(found, settings, shape=shape):
         found = Calculation(
@@ -117,8 +83,8 @@ def settle(session: Session, atoms: Atoms, settings: DftSettings, *, shape: bool
     return Settled(found, still, steps)
 
 
-def _rests(found: Calculation | None, settings: DftSettings, *, shape: bool) -> bool:
-    if found is None or found.forces_eV_per_A is None:
+def _rests(found: Calculation, settings: DftSettings, *, shape: bool) -> bool:
+    if found.forces_eV_per_A is None:
         return False
     force = float(np.linalg.norm(found.forces_eV_per_A, axis=1).max())
     if force > settings.force_tolerance_eV_per_A:

@@ -33,10 +33,9 @@ from bondwright.dft.kpoints import mesh_of
 from bondwright.dft.records import read_record, request_digest, settings_to_json, write_record
 from bondwright.dft.settings import DftSettings
 from bondwright.dft.spin import initial_moments
+from bondwright.dft.usable import unusable
 from bondwright.errors import InputError
-from bondwright.structure.neighbours import shortest_contact
 
-_SHORTEST_CONTACT_A = 0.5
 _SPARE_BANDS = 0.3
 """Unoccupied bands that `eigenvalues` returns, as a share of the occupied ones (eight at least)."""
 
@@ -198,23 +197,8 @@ class GpawSession:
         Raises:
             _GiveUpError: it cannot be calculated.
         """
-        finite = np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()
-        if not (len(atoms) and finite and atoms.pbc.all() and abs(atoms.cell.volume) > 0):
-            raise _GiveUpError(
-                Status.FAILED,
-                "bad-structure",
-                "The structure needs atoms, finite positions and a cell periodic in three "
-                "directions.",
-            )
-        contact = shortest_contact(atoms)
-        if contact.distance < _SHORTEST_CONTACT_A:
-            pair = "-".join(atoms.symbols[i] for i in (contact.i, contact.j))
-            raise _GiveUpError(
-                Status.FAILED,
-                "atoms-too-close",
-                f"{pair} atoms are {contact.distance:.2f} Å apart; nothing below "
-                f"{_SHORTEST_CONTACT_A} Å is calculated.",
-            )
+        if (refused := unusable(atoms)) is not None:
+            raise _GiveUpError(Status.FAILED, *refused)
         missing = elements_without_data(atoms, self._settings.functional)
         if missing:
             raise _GiveUpError(

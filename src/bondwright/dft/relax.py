@@ -17,24 +17,23 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms, units
-from ase.calculators.calculator import Calculator, all_changes
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
 from ase.optimize.cellawarebfgs import CellAwareBFGS
-from ase.stress import full_3x3_to_voigt_6_stress
 
 from bondwright.dft.calculation import Calculation, Status
 from bondwright.dft.engine import Engine, ScfProgress, Session
 from bondwright.dft.kpoints import mesh_of
 from bondwright.dft.pulay import pulay_stress
 from bondwright.dft.records import calculation_from_json, calculation_to_json
+from bondwright.dft.session_calculator import SessionCalculator, UnsolvedError
 from bondwright.dft.settings import DftSettings
 from bondwright.errors import InputError
 from bondwright.structure.records import atoms_from_json, atoms_to_json
@@ -127,45 +126,30 @@ class _StopError(Exception):
         self.status, self.reason = status, reason
 
 
-class _SessionCalculator(Calculator):  # type: ignore[misc]
-    """A session in the form that ASE's optimizers know, with guards before each calculation."""
-
-    implemented_properties = ("energy", "forces", "stress")
+class _GuardedCalculator(SessionCalculator):
+    """Stops a walk that has run away, and takes the Pulay stress off."""
 
     def __init__(self, session: Session, start: Atoms, pulay: Callable[[], float] | None) -> None:
-        super().__init__()
-        self._session = session
+        super().__init__(session, stress=pulay is not None)
         self._volume = float(abs(start.cell.volume))
         self._ask_pulay = pulay
         self._pulay: float | None = None
-        self.done: list[Calculation] = []
-        self.failed: Calculation | None = None
 
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = all_changes,
-    ) -> None:
-        """Solve a structure and keep what ASE asks for, in its units."""
-        super().calculate(atoms, properties, system_changes)
+    def check(self, atoms: Atoms) -> None:
+        """Let any first structure pass: the engine refuses with a reason what it cannot take."""
         if self.done:
-            _check_geometry(self.atoms, self._volume)
-        found = self._session.solve(self.atoms, forces=True, stress=self._ask_pulay is not None)
-        if found.status is not Status.CONVERGED:
-            self.failed = found
-            raise _StopError(found.status, found.reason, found.message)
-        if found.stress_GPa is not None:
-            pulay = self._pulay_at(float(abs(self.atoms.cell.volume)))
-            found = replace(
-                found,
-                stress_GPa=found.stress_GPa - pulay * np.eye(3),
-                notes={**found.notes, "pulay_stress_GPa": pulay},
-            )
-        self.done.append(found)
-        self.results = {"energy": found.energy_eV, "forces": found.forces_eV_per_A}
-        if found.stress_GPa is not None:
-            self.results["stress"] = full_3x3_to_voigt_6_stress(found.stress_GPa * units.GPa)
+            _check_geometry(atoms, self._volume)
+
+    def corrected(self, found: Calculation) -> Calculation:
+        """Lower the stress by what the finite cut-off adds to it."""
+        if found.stress_GPa is None:
+            return found
+        pulay = self._pulay_at(float(abs(found.atoms.cell.volume)))
+        return replace(
+            found,
+            stress_GPa=found.stress_GPa - pulay * np.eye(3),
+            notes={**found.notes, "pulay_stress_GPa": pulay},
+        )
 
     def _pulay_at(self, volume: float) -> float:
         """Return the Pulay stress, GPa: its energy belongs to the atoms, so it goes as 1 / volume.
@@ -235,7 +219,7 @@ def _walk(
 ) -> Relaxed:
     cell = pulay is not None
     moving = start.copy()
-    calculator = _SessionCalculator(session, start, pulay)
+    calculator = _GuardedCalculator(session, start, pulay)
     moving.calc = calculator
     limits: dict[str, float] = {"fmax": settings.force_tolerance_eV_per_A}
     if cell:
@@ -268,6 +252,10 @@ def _walk(
                 }
         except _StopError as stop:
             ended = {"status": stop.status, "reason": stop.reason, "message": str(stop)}
+        except UnsolvedError:
+            failed = calculator.failed
+            assert failed is not None  # noqa: S101 (the error says so)
+            ended = {"status": failed.status, "reason": failed.reason, "message": failed.message}
     done = calculator.done
     last = done[-1] if done else None
     final = start if last is None else last.atoms

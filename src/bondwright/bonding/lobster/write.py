@@ -27,7 +27,7 @@ _TITLE_5_SPINS = (
 )
 
 
-def icohplist_text(table: BondTable, dialect: Dialect = 5) -> str:
+def icohplist_text(table: BondTable, dialect: Dialect = 5, *, first: int = 1) -> str:
     """Return a bond table as the text of an ICOHPLIST.lobster.
 
     Values have LOBSTER's sign (bonding is negative) and five decimals, atoms count from 1. A bond
@@ -38,6 +38,8 @@ def icohplist_text(table: BondTable, dialect: Dialect = 5) -> str:
         table: the bonds, in the order in which they are written.
         dialect: 3 shifts the first atom by the translation and writes spins as two blocks; 5
             shifts the second and writes them side by side.
+        first: number of the first row; above 1 the text goes on from an earlier part of a long
+            list and has no title.
 
     Raises:
         InputError: no such dialect.
@@ -55,18 +57,19 @@ def icohplist_text(table: BondTable, dialect: Dialect = 5) -> str:
     begin = [
         f"{k:7d} {names[i]:>{wide}} {names[j]:>{wide}}{d:{gap}.5f}{a:{gap - 5}d}{b:4d}{c:4d}"
         for k, (i, j, d, (a, b, c)) in enumerate(
-            zip(*(column.tolist() for column in columns), strict=True), start=1
+            zip(*(column.tolist() for column in columns), strict=True), start=first
         )
     ]
     numbers = [[_value(v) for v in spin] for spin in values.tolist()]
     if dialect == 5 and len(numbers) == 2:
         pairs = [f"{b}{u:>16}{d:>17} " for b, u, d in zip(begin, *numbers, strict=True)]
-        return "\n".join([_TITLE_5_SPINS, *pairs]) + "\n"
+        return "".join(f"{line}\n" for line in [_TITLE_5_SPINS, *pairs][first > 1 :])
     lines: list[str] = []
     for spin, column in enumerate(numbers, start=1):
-        lines.append(_TITLE_3.format(spin=spin) if dialect == 3 else _TITLE_5)
+        title = _TITLE_3.format(spin=spin) if dialect == 3 else _TITLE_5
+        lines.extend([] if first > 1 else [title])
         lines.extend(f"{b}{v:>19} " for b, v in zip(begin, column, strict=True))
-    return "\n".join(lines) + "\n"
+    return "".join(f"{line}\n" for line in lines)
 
 
 def cohpcar_text(curves: CohpCurves, atoms: Atoms) -> str:

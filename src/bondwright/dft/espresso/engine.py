@@ -41,11 +41,10 @@ from bondwright.dft.kpoints import mesh_of
 from bondwright.dft.records import read_record, request_digest, settings_to_json, write_record
 from bondwright.dft.settings import DftSettings
 from bondwright.dft.spin import initial_moments
+from bondwright.dft.usable import unusable
 from bondwright.errors import InputError
-from bondwright.structure.neighbours import shortest_contact
 from bondwright.structure.write import write_text
 
-SHORTEST_CONTACT_A = 0.5
 """Atoms closer than this (Å) are no structure; pw.x would fall over in its diagonalisation."""
 
 _TIME_TO_SAVE = 1.25, 10.0  # killed after the limit times this, plus this many seconds
@@ -163,7 +162,7 @@ class EspressoSession:
         `espresso.messages`: "bad-structure", "atoms-too-close", "pseudopotential-missing",
         "scf-not-converged", "walltime", "no-progress", "interrupted", "killed-while-saving".
         """
-        problem = _unusable(atoms)
+        problem = unusable(atoms)
         try:
             potentials = self._potentials(atoms)
         except InputError as error:
@@ -371,23 +370,6 @@ class EspressoSession:
         sums = hashlib.sha256("".join(p.sha256 for p in potentials.values()).encode())
         name = f"espresso {self._version} {sums.hexdigest()} symmetry {self._symmetry}"
         return request_digest(atoms, self._settings, name, moments)
-
-
-def _unusable(atoms: Atoms) -> tuple[str, str] | None:
-    """Return reason and message for a structure that pw.x should not be given."""
-    finite = np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()
-    if not (len(atoms) and finite and atoms.pbc.all() and abs(atoms.cell.volume) > 0):
-        return "bad-structure", (
-            "The structure needs atoms, finite positions and a cell periodic in three directions."
-        )
-    contact = shortest_contact(atoms)
-    if contact.distance < SHORTEST_CONTACT_A:
-        pair = "-".join(atoms.symbols[k] for k in (contact.i, contact.j))
-        return "atoms-too-close", (
-            f"{pair} atoms are {contact.distance:.2f} Å apart; nothing below "
-            f"{SHORTEST_CONTACT_A} Å is calculated."
-        )
-    return None
 
 
 def _worth_keeping(found: Calculation) -> bool:
