@@ -21,7 +21,7 @@ from bondwright.cli.types import Json
 from bondwright.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from bondwright.cli.dft_tasks import Outcome
+    from bondwright.cli.dft_outcome import Outcome
     from bondwright.dft.settings import DftSettings
     from bondwright.structure.candidate import Candidate
 
@@ -96,7 +96,8 @@ def dft(
     The same command again continues what was stopped, or answers from the folder. Exit code 4
     means that the calculation did not converge; the reason is printed.
     """
-    from bondwright.cli.dft_tasks import TASKS, Job, TellingEngine
+    from bondwright.cli.dft_outcome import Job, TellingEngine
+    from bondwright.cli.dft_tasks import TASKS
     from bondwright.dft.engines import get_engine
 
     if task not in TASKS:

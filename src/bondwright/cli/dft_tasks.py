@@ -2,92 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bondwright.cli.calculating import Teller
+from bondwright.cli.dft_outcome import Job, Outcome, Rows, cell_text, gap_text, number_text
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from bondwright.dft.calculation import Calculation, Correction
-    from bondwright.dft.engine import Engine, ScfProgress, Session
+    from bondwright.dft.calculation import Calculation
     from bondwright.dft.relax import Relaxed
     from bondwright.dft.settings import DftSettings
-    from bondwright.dft.task_state import TaskProgress
-
-Rows = list[tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a task.
-
-    Attributes:
-        status: how it ended: "converged", "not-converged", "interrupted" or "failed".
-        reason: stable slug unless converged.
-        message: one sentence for people.
-        corrections: what was changed to make the SCF settle.
-        rows: the result for people: what it is, and its value with its unit.
-        answer: the result for programs; JSON values, units in the keys.
-        full: everything the task found, as JSON values; longer than `answer`.
-        head: titles of a table of single calculations, and its rows.
-        files: files that were written.
-    """
-
-    status: str
-    reason: str = ""
-    message: str = ""
-    corrections: tuple[Correction, ...] = ()
-    rows: Rows = field(default_factory=list)
-    answer: dict[str, Any] = field(default_factory=dict)
-    full: dict[str, Any] = field(default_factory=dict)
-    head: tuple[str, ...] = ()
-    table: tuple[tuple[str, ...], ...] = ()
-    files: tuple[Path, ...] = ()
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a task works on.
-
-    Attributes:
-        atoms: the structure (Å).
-        engine: the program.
-        settings: what is asked for.
-        folder: where all is kept.
-        tell: takes the progress.
-    """
-
-    atoms: Atoms
-    engine: Engine
-    settings: DftSettings
-    folder: Path
-    tell: Teller
-
-    def progress(self, now: TaskProgress) -> None:
-        """Tell how far a task of several calculations is."""
-        self.tell.step(f"{now.done} of {now.total}: {now.message}")
-
-
-class TellingEngine:
-    """An engine that tells every SCF step, whichever task opens it."""
-
-    def __init__(self, engine: Engine, scf: ScfProgress) -> None:
-        self._engine, self._scf = engine, scf
-        self.name = engine.name
-
-    def version(self) -> str:
-        """Return the version of the installed program."""
-        return self._engine.version()
-
-    def open(
-        self, settings: DftSettings, folder: Path, *, progress: ScfProgress | None = None
-    ) -> Session:
-        """Begin work in a folder, as the engine does."""
-        return self._engine.open(settings, folder, progress=progress or self._scf)
 
 
 def run_single_point(job: Job) -> Outcome:
@@ -97,14 +24,8 @@ def run_single_point(job: Job) -> Outcome:
 
     done = single_point(job.atoms, job.engine, job.settings, job.folder)
     rows, answer = _ground_state(done)
-    return Outcome(
-        str(done.status),
-        done.reason,
-        done.message,
-        done.corrections,
-        rows,
-        answer,
-        calculation_to_json(done),
+    return Outcome.of(
+        done, rows, answer, corrections=done.corrections, full=calculation_to_json(done)
     )
 
 
@@ -134,14 +55,12 @@ def _relaxed(job: Job, *, cell: bool) -> Outcome:
         write_text(job.folder / f"{name}.cif", cif_text(found.atoms, name=name))
         files = (job.folder / f"{name}.cif", job.folder / "trajectory.extxyz")
     done = found.calculation
-    return Outcome(
-        str(found.status),
-        found.reason,
-        found.message,
-        done.corrections if done else (),
+    return Outcome.of(
+        found,
         rows,
         answer,
-        found.to_json(),
+        corrections=done.corrections if done else (),
+        full=found.to_json(),
         files=files,
     )
 
@@ -176,26 +95,23 @@ def run_eos(job: Job) -> Outcome:
             ("residual of the fit", f"{1000 * curve.residual_eV / n:.3f} meV/atom"),
         ]
         if found.lattice is not None:
-            rows.append(("conventional cell", _cell(found.lattice)))
+            rows.append(("conventional cell", cell_text(found.lattice)))
         write_text(job.folder / "minimum.cif", cif_text(found.atoms, name="minimum"))
         files.append(job.folder / "minimum.cif")
     if found.points:
         files += save(plot_equation_of_state(found), job.folder, "equation-of-state")
     lowest = min((p.energy_eV for p in found.points), default=0.0)
-    return Outcome(
-        str(found.status),
-        found.reason,
-        found.message,
-        (),
+    return Outcome.of(
+        found,
         rows,
         answer,
-        found.to_json(),
-        ("volume (Å³)", "above the lowest (eV)", "steps"),
-        tuple(
+        full=found.to_json(),
+        head=("volume (Å³)", "above the lowest (eV)", "steps"),
+        table=tuple(
             (f"{p.volume_A3:.3f}", f"{p.energy_eV - lowest:.5f}", f"{p.steps}")
             for p in found.points
         ),
-        tuple(files),
+        files=tuple(files),
     )
 
 
@@ -211,7 +127,7 @@ def run_convergence(job: Job) -> Outcome:
             {"cutoff": "cut-off", "kpoints": "k-points"}[row["series"]],
             f"{row['cutoff_eV']:g}",
             " ".join(str(n) for n in row["mesh"]),
-            _number(row["energy_eV_per_atom"], 5),
+            number_text(row["energy_eV_per_atom"], 5),
             f"{row['seconds']:.1f}",
             row["reason"] or ("chosen" if row["chosen"] else ""),
         )
@@ -235,13 +151,12 @@ def run_convergence(job: Job) -> Outcome:
         status,
         reason,
         message,
-        (),
-        rows,
-        answer,
-        {"table": found.table()},
-        ("series", "cut-off (eV)", "mesh", "energy (eV/atom)", "seconds", ""),
-        table,
-        tuple(save(plot_convergence(found), job.folder, "convergence")),
+        rows=rows,
+        answer=answer,
+        full={"table": found.table()},
+        head=("series", "cut-off (eV)", "mesh", "energy (eV/atom)", "seconds", ""),
+        table=table,
+        files=tuple(save(plot_convergence(found), job.folder, "convergence")),
     )
 
 
@@ -277,16 +192,7 @@ def run_bands(job: Job) -> Outcome:
                 rows.append((name, " ".join(f"{x:.3f}" for x in edge.kpoint)))
         rows += [("path", found.path), ("mesh", " ".join(str(n) for n in found.mesh))]
         files = tuple(save(plot_bands(found), job.folder, "bands"))
-    return Outcome(
-        str(found.status),
-        found.reason,
-        found.message,
-        (),
-        rows,
-        answer,
-        found.to_json(),
-        files=files,
-    )
+    return Outcome.of(found, rows, answer, full=found.to_json(), files=files)
 
 
 def run_dos(job: Job) -> Outcome:
@@ -314,21 +220,12 @@ def run_dos(job: Job) -> Outcome:
         }
         rows = [
             ("states at the Fermi level", f"{at_fermi:.3f} per eV and cell"),
-            ("electrons below it", _number(found.electrons, 3)),
+            ("electrons below it", number_text(found.electrons, 3)),
             ("Fermi level", f"{fermi:.3f} eV"),
             ("mesh", " ".join(str(n) for n in found.mesh)),
         ]
         files = tuple(save(plot_dos(found), job.folder, "density-of-states"))
-    return Outcome(
-        str(found.status),
-        found.reason,
-        found.message,
-        (),
-        rows,
-        answer,
-        found.to_json(),
-        files=files,
-    )
+    return Outcome.of(found, rows, answer, full=found.to_json(), files=files)
 
 
 TASKS: dict[str, Callable[[Job], Outcome]] = {
@@ -365,14 +262,14 @@ def _ground_state(done: Calculation) -> tuple[Rows, dict[str, Any]]:
     }
     rows: Rows = [
         ("energy", f"{done.energy_eV:.5f} eV, {done.energy_eV / n:.5f} eV/atom"),
-        ("largest force", f"{_number(force, 4)} eV/Å"),
+        ("largest force", f"{number_text(force, 4)} eV/Å"),
     ]
     if done.stress_GPa is not None:
         pressure = -float(np.trace(done.stress_GPa)) / 3
         rows.append(("pressure, not corrected for the cut-off", f"{pressure:.2f} GPa"))
     rows += [
-        ("gap on the mesh", _gap(done.gap_eV)),
-        ("Fermi level", f"{_number(done.fermi_eV, 3)} eV"),
+        ("gap on the mesh", gap_text(done.gap_eV)),
+        ("Fermi level", f"{number_text(done.fermi_eV, 3)} eV"),
     ]
     if done.magnetic_moment is not None:
         rows.append(("magnetic moment", f"{done.magnetic_moment:.2f} Bohr magnetons"))
@@ -412,10 +309,10 @@ def _relaxation(start: Atoms, found: Relaxed) -> tuple[Rows, dict[str, Any]]:
     if found.max_stress_GPa:
         rows.append(("largest stress", f"{found.max_stress_GPa[-1]:.3f} GPa"))
         rows.append(("volume", f"{100 * (found.volume_ratio - 1):+.2f} %"))
-        rows.append(("cell", _cell(answer["cell_A_deg"])))
+        rows.append(("cell", cell_text(answer["cell_A_deg"])))
     rows.append(("space group", " → ".join(dict.fromkeys(named))))
     if done is not None and done.energy_eV is not None:
-        rows.append(("gap on the mesh", _gap(done.gap_eV)))
+        rows.append(("gap on the mesh", gap_text(done.gap_eV)))
         if done.magnetic_moment is not None:
             rows.append(("magnetic moment", f"{done.magnetic_moment:.2f} Bohr magnetons"))
     return rows, answer
@@ -424,18 +321,3 @@ def _relaxation(start: Atoms, found: Relaxed) -> tuple[Rows, dict[str, Any]]:
 def neutral(settings: DftSettings) -> DftSettings:
     """Return settings without what may change between two calls that continue one another."""
     return replace(settings, preset="", max_relax_steps=0)
-
-
-def _gap(gap: float | None) -> str:
-    if gap is None:
-        return "unknown"
-    return f"{gap:.3f} eV" if gap else "none (metal)"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "unknown" if value is None else f"{value:.{digits}f}"
-
-
-def _cell(numbers: Sequence[float]) -> str:
-    lengths = " ".join(f"{x:.4f}" for x in numbers[:3])
-    return f"{lengths} Å, {' '.join(f'{x:.2f}' for x in numbers[3:])}°"
