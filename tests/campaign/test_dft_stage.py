@@ -268,10 +268,9 @@ def test_missing_program_is_one_line_before_any_work(
     assert "\n" not in str(raised.value)
     assert "enabled = false" in str(raised.value)
     assert raised.value.exit_code == 2
-    (folder / "campaign.toml").write_text(
-        CONFIG.replace("[stages.dft]", "[stages.dft]\nenabled = false")
-    )
-    assert run_campaign(folder).new == {"read": 5}
+    assert run_campaign(folder, without=["dft"]).new == {"read": 5}
+    with pytest.raises(InputError, match="'dtf' to leave out.*mean 'dft'"):
+        run_campaign(folder, without=["dtf"])
 
 
 def test_without_its_table_the_stage_is_off(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from bondwright.campaign.stages import (
     settings_class,
 )
 from bondwright.campaign.tables import existing_file, from_table, refuse_unknown
-from bondwright.errors import InputError
+from bondwright.errors import InputError, nearest
 from bondwright.run import available_cores
 from bondwright.structure.datasets import data_folder, user_data_folder
 
@@ -165,6 +166,23 @@ class CampaignConfig:
                     paths.append(path)
             found.append((entry, paths))
         return found
+
+
+def leave_out(config: CampaignConfig, stages: Sequence[str]) -> CampaignConfig:
+    """Return a configuration with some stages disabled.
+
+    Raises:
+        InputError: there is no such stage, or it is the reading.
+    """
+    for name in stages:
+        if name == "read" or name not in config.stages:
+            known = [stage for stage in config.stages if stage != "read"]
+            raise InputError(
+                f"there is no stage {name!r} to leave out; choose one of {', '.join(known)}."
+                + nearest(name, known)
+            )
+    disabled = {name: replace(config.stages[name], enabled=False) for name in stages}
+    return replace(config, stages={**config.stages, **disabled})
 
 
 def load_config(path: Path) -> CampaignConfig:

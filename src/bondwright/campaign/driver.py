@@ -9,14 +9,14 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from bondwright.campaign.config import CampaignConfig, load_config
+from bondwright.campaign.config import CampaignConfig, leave_out, load_config
 from bondwright.campaign.folder import NETWORK_FILE_SYSTEMS, CampaignFolder, file_system_type
 from bondwright.campaign.known import formulas_of, index_of_formulas
 from bondwright.campaign.landing import landed
@@ -61,6 +61,7 @@ def run_campaign(
     *,
     workers: int | None = None,
     retry_failed: bool = False,
+    without: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
     command: list[str] | None = None,
 ) -> RunSummary:
@@ -73,6 +74,7 @@ def run_campaign(
         root: the campaign's folder; it holds campaign.toml.
         workers: worker processes; None for what campaign.toml says. Results do not depend on it.
         retry_failed: try again what timed out, crashed or ran out of memory before.
+        without: stages that this run leaves out, as if campaign.toml had disabled them.
         progress: called with the state of a stage, several times a second.
         command: the command line to note down; paths in it lose their folders.
 
@@ -84,6 +86,7 @@ def run_campaign(
     config = load_config(folder.config)
     if workers is not None:
         config = replace(config, run=replace(config.run, workers=workers))
+    config = leave_out(config, without)
     with folder.driver_lock(), _stop_signals() as stopping, ExitStack() as stack:
         store = Store.open(folder.store)
         stack.callback(store.close)

@@ -335,7 +335,8 @@ def _dft_programs(settings: Any) -> dict[str, str]:
         found = {"engine": f"{settings.engine} {get_engine(settings.engine).version()}"}
     except InputError as error:
         raise InputError(
-            f"{error} Or leave DFT out with `enabled = false` below [stages.dft] in campaign.toml."
+            f"{error} Or leave DFT out: `--without dft` once, `enabled = false` below [stages.dft] "
+            "of campaign.toml for good."
         ) from None
     if settings.engine == "gpaw" or settings.bonds:
         found["paw"] = f"gpaw-data {installed_version('gpaw-data')}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,8 +22,17 @@ REPORT_NAME = "report.html"
 INTERRUPTED = 130
 
 
-def drive(folder: Path, workers: int | None, retry_failed: bool, json: bool) -> None:
+def drive(
+    folder: Path,
+    workers: int | None,
+    retry_failed: bool,
+    json: bool,
+    *,
+    without: Sequence[str] = (),
+) -> None:
     """Run what a campaign is missing, write its report, and say what came out.
+
+    Stages `without` are left out of this run.
 
     Raises:
         BondwrightError: what the user can mend.
@@ -36,6 +45,7 @@ def drive(folder: Path, workers: int | None, retry_failed: bool, json: bool) -> 
             folder,
             workers=workers,
             retry_failed=retry_failed,
+            without=without,
             progress=show,
             command=["bondwright", *sys.argv[1:]],
         )

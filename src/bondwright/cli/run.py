@@ -12,12 +12,17 @@ RetryFailed = Annotated[
     bool,
     typer.Option("--retry-failed", help="Try again what timed out, crashed or ran out of memory."),
 ]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(metavar="STAGE", help="Leave a stage out of this run; may be given again."),
+]
 
 
 def run(
     campaign: CampaignFolder,
     workers: Workers = None,
     retry_failed: RetryFailed = False,
+    without: Without = None,
     json: Json = False,
 ) -> None:
     """Run a campaign to its report, from wherever it stands.
@@ -27,4 +32,4 @@ def run(
     """
     from bondwright.cli.driving import drive
 
-    drive(campaign, workers, retry_failed, json)
+    drive(campaign, workers, retry_failed, json, without=without or ())
