@@ -284,7 +284,9 @@ def _frame(
     cell, corner = box
     names = next((names for names in _COORDINATES if set(names) <= set(table)), None)
     if names is None or "id" not in table:
-        _refuse(where, f"columns id and x y z (or xs ys zs) are needed, not {' '.join(table)}")
+        _refuse(
+            where, f"columns id and x y z (or xs ys zs) are needed, not {' '.join(map(str, table))}"
+        )
     positions = np.column_stack([_numbers(table, name, where) for name in names])
     positions = positions @ cell if names[0].startswith("xs") else positions - corner
     ids = _numbers(table, "id", where).astype(np.int64)
