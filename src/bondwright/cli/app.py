@@ -11,6 +11,7 @@ from bondwright.cli import (
     data,
     dft,
     export,
+    glass,
     init,
     reference,
     report,
@@ -62,3 +63,4 @@ app.command("bonds")(bonds.bonds)
 app.add_typer(reference.app, name="reference")
 app.add_typer(train.app, name="train")
 app.add_typer(data.app, name="data")
+app.add_typer(glass.app, name="glass")

@@ -1,0 +1,259 @@
+"""`glass.toml`: which glasses, how they are labelled, what is learned and predicted."""
+
+# ruff: noqa: N815 (units stand in names as they are written)
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from bondwright.bonding.acceptance import MAX_CHARGE_SPILLING
+from bondwright.bonding.icohp import METHOD, BondSettings
+from bondwright.campaign.config import RunSetting
+from bondwright.campaign.glass.folder import CONFIG_NAME
+from bondwright.campaign.tables import from_table, refuse_unknown
+from bondwright.errors import InputError
+
+WINDOW = ("max_length_A", "min_length_A")
+"""Settings that say which bonds are listed; they change no number."""
+_TABLES = ("protocol", "label", "model", "predict", "improve", "run")
+
+
+@dataclass(frozen=True)
+class LabelSetting:
+    """How cells get their labels.
+
+    Attributes:
+        method: "gpaw" computes them (LCAO, projected on free-atom orbitals); "lobster" takes them
+            from files with `bondwright glass import` only.
+        bonds: settings of the calculation.
+        max_charge_spilling: a label that lost a larger share of the charge is refused.
+    """
+
+    method: Literal["gpaw", "lobster"] = "gpaw"
+    bonds: BondSettings = field(
+        default_factory=lambda: BondSettings(orbitals="hartree-fock", max_length_A=4.5)
+    )
+    max_charge_spilling: float = MAX_CHARGE_SPILLING
+
+    def __post_init__(self) -> None:
+        if not 0 < self.max_charge_spilling <= 1:
+            raise ValueError(f"max_charge_spilling is a share, found {self.max_charge_spilling:g}")
+
+    @property
+    def method_name(self) -> str:
+        """Name of the method that labels carry, e.g. "bondwright-lcao/1 hartree-fock".
+
+        Every setting that changes numbers and is not the default stands in it, so that two labels
+        of one name can be learned from together.
+        """
+        plain = BondSettings()
+        changed = [
+            f"{item.name}={_plain(getattr(self.bonds, item.name))}"
+            for item in fields(BondSettings)
+            if item.name not in (*WINDOW, "orbitals")
+            and getattr(self.bonds, item.name) != getattr(plain, item.name)
+        ]
+        return " ".join([METHOD, self.bonds.orbitals, *changed])
+
+
+@dataclass(frozen=True)
+class GlassRunSetting(RunSetting):
+    """How the work is done, as in a campaign; a label of 100 atoms takes 5 to 10 minutes.
+
+    Attributes:
+        time_limit_s: seconds after which one label or melt-quench is stopped.
+        memory_mb: memory that one of them may take, MiB.
+    """
+
+    time_limit_s: float = 7200.0
+    memory_mb: int = 8192
+
+
+@dataclass(frozen=True)
+class PredictSetting:
+    """What the trained model is used on.
+
+    Attributes:
+        files: structures or trajectories, relative to glass.toml.
+        composition: composition of a large glass to make; None takes the first composition.
+        atoms: atoms of that glass; 0 makes none.
+        rate_K_per_s: its cooling rate; None takes that of the cells.
+    """
+
+    files: tuple[Path, ...] = ()
+    composition: str | None = None
+    atoms: int = 0
+    rate_K_per_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.atoms < 0:
+            raise ValueError(f"atoms must not be negative, found {self.atoms}")
+
+
+@dataclass(frozen=True)
+class ImproveSetting:
+    """How rounds of active learning choose what to label.
+
+    Attributes:
+        cells_per_round: labels per round.
+        candidates: candidate cells that each round looks at.
+        deformations: how many drawn deformations of each run are candidates.
+        new_runs: how many new melt-quenches each round may propose.
+        patience: rounds without a better model after which the loop ends.
+    """
+
+    cells_per_round: int = 2
+    candidates: int = 40
+    deformations: int = 4
+    new_runs: int = 1
+    patience: int = 3
+
+    def __post_init__(self) -> None:
+        if min(self.cells_per_round, self.candidates, self.patience) < 1:
+            raise ValueError("cells_per_round, candidates and patience must be at least 1")
+        if min(self.deformations, self.new_runs) < 0:
+            raise ValueError("deformations and new_runs must not be negative")
+
+
+@dataclass(frozen=True)
+class GlassConfig:
+    """Everything `glass.toml` says, checked.
+
+    Attributes:
+        name: name of the project.
+        description: a sentence about it; may be empty.
+        seed: seed of every random number.
+        compositions: nominal compositions, as written, e.g. "Zr49Cu49Al2".
+        atoms: atoms per labelled cell.
+        cells: independent melt-quenches per composition.
+        variants: which variants of each cell are labelled: "0" the cell itself, "1" to "14" the
+            published strains, "d1", "d2", ... drawn deformations.
+        potential: file of an EAM potential relative to glass.toml; None takes the built-in one.
+        rate_K_per_s: cooling rate of the quench.
+        protocol: further settings of the melt-quench, as in the file.
+        label: how cells are labelled.
+        model: settings of the bond model, as in the file.
+        predict: what is predicted at the end.
+        improve: settings of active learning.
+        run: workers and limits.
+        folder: folder that relative paths start from.
+    """
+
+    name: str
+    description: str
+    seed: int
+    compositions: tuple[str, ...]
+    atoms: int
+    cells: int
+    variants: tuple[str, ...]
+    potential: Path | None
+    rate_K_per_s: float
+    protocol: dict[str, Any]
+    label: LabelSetting
+    model: dict[str, Any]
+    predict: PredictSetting
+    improve: ImproveSetting
+    run: GlassRunSetting
+    folder: Path
+
+
+def load_config(path: Path) -> GlassConfig:
+    """Read and check a project's glass.toml.
+
+    Raises:
+        InputError: not readable, not TOML, an unknown key (the nearest one is named), a wrong
+            type, a missing file.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path}: there is no such file; `bondwright glass init` makes a project folder."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text ({error}).") from error
+    return parse_config(text, path.parent.resolve())
+
+
+def parse_config(text: str, folder: Path, where: str = CONFIG_NAME) -> GlassConfig:
+    """Check the text of a glass.toml whose relative paths start from `folder`.
+
+    Raises:
+        InputError: as `load_config`.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where}: not valid TOML: {error}.") from error
+    refuse_unknown(table, [*(f.name for f in fields(_Head)), *_TABLES], where)
+    parts = {key: table.get(key, {}) for key in _TABLES}
+    for key, part in parts.items():
+        if not isinstance(part, dict):
+            raise InputError(f"{where}: {key!r} is written as a table [{key}].")
+    plain = {key: value for key, value in table.items() if key not in _TABLES}
+    head = from_table(_Head, plain, where, folder)
+    return GlassConfig(
+        name=head.name,
+        description=head.description,
+        seed=head.seed,
+        compositions=head.compositions,
+        atoms=head.atoms,
+        cells=head.cells,
+        variants=head.variants,
+        potential=head.potential,
+        rate_K_per_s=head.rate_K_per_s,
+        protocol=parts["protocol"],
+        label=_label(parts["label"], f"{where}: label", folder),
+        model=parts["model"],
+        predict=from_table(PredictSetting, parts["predict"], f"{where}: predict", folder),
+        improve=from_table(ImproveSetting, parts["improve"], f"{where}: improve", folder),
+        run=from_table(GlassRunSetting, parts["run"], f"{where}: run", folder),
+        folder=folder,
+    )
+
+
+@dataclass(frozen=True)
+class _Head:
+    name: str
+    compositions: tuple[str, ...]
+    description: str = ""
+    seed: int = 0
+    atoms: int = 100
+    cells: int = 2
+    variants: tuple[str, ...] = ("0",)
+    potential: Path | None = None
+    rate_K_per_s: float = 1e12
+
+    def __post_init__(self) -> None:
+        if not self.compositions:
+            raise ValueError("compositions is empty; name at least one, e.g. 'Zr49Cu49Al2'")
+        if self.atoms < 2:
+            raise ValueError(f"atoms must be at least 2, found {self.atoms}")
+        if self.cells < 0:
+            raise ValueError(f"cells must not be negative, found {self.cells}")
+        if self.rate_K_per_s <= 0:
+            raise ValueError(f"rate_K_per_s must be above 0, found {self.rate_K_per_s:g}")
+
+
+def _label(table: dict[str, Any], where: str, folder: Path) -> LabelSetting:
+    """Read [label]: its own keys and those of `BondSettings` stand side by side."""
+    own = {f.name for f in fields(LabelSetting)} - {"bonds"}
+    calculation = {f.name for f in fields(BondSettings)}
+    refuse_unknown(table, [*own, *calculation], where)
+    setting = from_table(LabelSetting, {k: v for k, v in table.items() if k in own}, where, folder)
+    # The defaults of a glass differ from those of `BondSettings`.
+    said = {k: v for k, v in table.items() if k in calculation}
+    given = from_table(BondSettings, said, where, folder)
+    chosen = {key: getattr(given, key) for key in said}
+    try:
+        return replace(setting, bonds=replace(setting.bonds, **chosen))
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "x".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
