@@ -134,24 +134,45 @@ def strength_groups(
     Raises:
         InputError: not exactly one of threshold and quantile is given.
     """
-    if (threshold_eV is None) == (quantile is None):
-        raise InputError("give either a threshold or a quantile to split atoms into groups.")
     counts = atom_counts(table, keep)
     mean = np.divide(
         atom_sums(table, keep), counts, out=np.full(len(counts), np.nan), where=counts > 0
     )
     symbols = np.array(table.atoms.get_chemical_symbols())
-    groups = np.zeros(len(counts), dtype=np.int64)
+    return split_atoms(mean, symbols, threshold_eV=threshold_eV, quantile=quantile)
+
+
+def split_atoms(
+    mean_eV: NDArray[np.float64],  # noqa: N803
+    symbols: NDArray[np.str_],
+    *,
+    threshold_eV: Mapping[str, float] | float | None = None,  # noqa: N803
+    quantile: float | None = None,
+) -> NDArray[np.int64]:
+    """Split atoms into groups as `strength_groups` does, from what is known of each atom.
+
+    Args:
+        mean_eV: (atoms,) mean -ICOHP of each atom's bonds, eV; NaN for an atom without one.
+        symbols: (atoms,) elements.
+        threshold_eV: see `strength_groups`.
+        quantile: see `strength_groups`.
+
+    Raises:
+        InputError: not exactly one of threshold and quantile is given.
+    """
+    if (threshold_eV is None) == (quantile is None):
+        raise InputError("give either a threshold or a quantile to split atoms into groups.")
+    groups = np.zeros(len(mean_eV), dtype=np.int64)
     for element in np.unique(symbols).tolist():
-        mine = (symbols == element) & (counts > 0)
+        mine = (symbols == element) & ~np.isnan(mean_eV)
         if quantile is not None:
-            limit = float(np.quantile(mean[mine], quantile)) if mine.any() else None
+            limit = float(np.quantile(mean_eV[mine], quantile)) if mine.any() else None
         elif isinstance(threshold_eV, Mapping):
             limit = threshold_eV.get(element)
         else:
             limit = threshold_eV
         if limit is not None:
-            groups[mine] = np.where(mean[mine] >= limit, 2, 1)
+            groups[mine] = np.where(mean_eV[mine] >= limit, 2, 1)
     return groups
 
 
