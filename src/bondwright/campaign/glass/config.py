@@ -14,6 +14,8 @@ from bondwright.campaign.config import RunSetting
 from bondwright.campaign.glass.folder import CONFIG_NAME
 from bondwright.campaign.tables import from_table, refuse_unknown
 from bondwright.errors import InputError
+from bondwright.glasses.composition import parse_composition
+from bondwright.glasses.protocol import Protocol, protocol_of
 
 WINDOW = ("max_length_A", "min_length_A")
 """Settings that say which bonds are listed; they change no number."""
@@ -79,13 +81,13 @@ class PredictSetting:
         files: structures or trajectories, relative to glass.toml.
         composition: composition of a large glass to make; None takes the first composition.
         atoms: atoms of that glass; 0 makes none.
-        rate_K_per_s: its cooling rate; None takes that of the cells.
+        rate: its cooling rate: a preset, or a number in K/s; None takes that of the cells.
     """
 
     files: tuple[Path, ...] = ()
     composition: str | None = None
     atoms: int = 0
-    rate_K_per_s: float | None = None
+    rate: str | float | None = None
 
     def __post_init__(self) -> None:
         if self.atoms < 0:
@@ -125,14 +127,13 @@ class GlassConfig:
         name: name of the project.
         description: a sentence about it; may be empty.
         seed: seed of every random number.
-        compositions: nominal compositions, as written, e.g. "Zr49Cu49Al2".
+        compositions: nominal compositions by canonical name, e.g. "Zr49Cu49Al2".
         atoms: atoms per labelled cell.
         cells: independent melt-quenches per composition.
         variants: which variants of each cell are labelled: "0" the cell itself, "1" to "14" the
             published strains, "d1", "d2", ... drawn deformations.
         potential: file of an EAM potential relative to glass.toml; None takes the built-in one.
-        rate_K_per_s: cooling rate of the quench.
-        protocol: further settings of the melt-quench, as in the file.
+        protocol: how cells are quenched.
         label: how cells are labelled.
         model: settings of the bond model, as in the file.
         predict: what is predicted at the end.
@@ -149,8 +150,7 @@ class GlassConfig:
     cells: int
     variants: tuple[str, ...]
     potential: Path | None
-    rate_K_per_s: float
-    protocol: dict[str, Any]
+    protocol: Protocol
     label: LabelSetting
     model: dict[str, Any]
     predict: PredictSetting
@@ -198,13 +198,12 @@ def parse_config(text: str, folder: Path, where: str = CONFIG_NAME) -> GlassConf
         name=head.name,
         description=head.description,
         seed=head.seed,
-        compositions=head.compositions,
+        compositions=tuple(dict.fromkeys(parse_composition(c).name for c in head.compositions)),
         atoms=head.atoms,
         cells=head.cells,
         variants=head.variants,
         potential=head.potential,
-        rate_K_per_s=head.rate_K_per_s,
-        protocol=parts["protocol"],
+        protocol=_protocol(head.rate, parts["protocol"], where, folder),
         label=_label(parts["label"], f"{where}: label", folder),
         model=parts["model"],
         predict=from_table(PredictSetting, parts["predict"], f"{where}: predict", folder),
@@ -224,7 +223,7 @@ class _Head:
     cells: int = 2
     variants: tuple[str, ...] = ("0",)
     potential: Path | None = None
-    rate_K_per_s: float = 1e12
+    rate: str | float = "standard"
 
     def __post_init__(self) -> None:
         if not self.compositions:
@@ -233,8 +232,28 @@ class _Head:
             raise ValueError(f"atoms must be at least 2, found {self.atoms}")
         if self.cells < 0:
             raise ValueError(f"cells must not be negative, found {self.cells}")
-        if self.rate_K_per_s <= 0:
-            raise ValueError(f"rate_K_per_s must be above 0, found {self.rate_K_per_s:g}")
+
+
+def _protocol(rate: str | float, table: dict[str, Any], where: str, folder: Path) -> Protocol:
+    """Read the cooling rate and [protocol], which changes single values of a preset."""
+    changes = from_table(_ProtocolChanges, table, f"{where}: protocol", folder)
+    said = {key: getattr(changes, key) for key in table}
+    try:
+        return protocol_of(rate, **said)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+@dataclass(frozen=True)
+class _ProtocolChanges:
+    melt_temperature_K: float = 2000.0
+    melt_time_ps: float = 200.0
+    final_temperature_K: float = 300.0
+    hold_time_ps: float = 200.0
+    timestep_fs: float = 2.0
+    thermostat_damping_ps: float = 0.2
+    barostat_damping_ps: float = 2.0
+    pressure_GPa: float = 0.0
 
 
 def _label(table: dict[str, Any], where: str, folder: Path) -> LabelSetting:

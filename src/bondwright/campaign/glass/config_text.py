@@ -25,7 +25,7 @@ seed = {seed}                     # of every random number
 compositions = {compositions}
 atoms = 100                   # per cell; DFT costs grow steeply with it
 cells = 2                     # independent melt-quenches per composition
-rate_K_per_s = 1e12           # cooling rate; slower is better relaxed and dearer
+rate = "standard"             # cooling rate: quick 1e13, standard 1e12, slow 1e11 K/s, or a number
 variants = ["0"]              # "0" is the cell itself, "1" to "14" its published strains
 {potential}
 

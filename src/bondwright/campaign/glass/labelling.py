@@ -17,6 +17,7 @@ from bondwright.bonding.acceptance import accept_label
 from bondwright.campaign.glass.config import GlassConfig, LabelSetting
 from bondwright.campaign.glass.costs import Cost, add_cost
 from bondwright.campaign.glass.folder import CellName, GlassFolder
+from bondwright.campaign.glass.generate import refused
 from bondwright.campaign.glass.labels import (
     FAILED,
     LabelRecord,
@@ -97,14 +98,17 @@ class Work:
 
 
 def choose(folder: GlassFolder, patterns: Sequence[str] = ()) -> list[CellName]:
-    """Return the cells of the project whose names match one of the patterns; all without any.
+    """Return the cells of the project whose names match one of the patterns.
+
+    Without any these are all cells but those of a run that its checks refused.
 
     Raises:
         InputError: a pattern matches no cell.
     """
     names = folder.names()
     if not patterns:
-        return names
+        bad = refused(folder, names)
+        return [name for name in names if name.run not in bad]
     matched: set[CellName] = set()
     for pattern in patterns:
         # A run or a composition stands for all its cells.
