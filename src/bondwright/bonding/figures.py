@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ENDINGS = (".svg", ".pdf", ".png")
 # Okabe and Ito's colours, told apart by colour-blind readers; then markers tell them apart.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _MANY = 2_000
 _MEDIANS = 100
@@ -45,19 +45,19 @@ def strength_figure(table: BondTable, path: Path, *, title: str = "") -> None:
     """
     if not len(table):
         raise InputError("there are no bonds to draw.")
-    figure, axes = _canvas()
+    figure, axes = canvas()
     types = table.pair_types()
     order = sorted(types, key=lambda pair: -float(table.icohp_eV[types[pair]].max()))
     curves = strength_by_length(table)
     for number, pair in enumerate(order):
         rows = types[pair]
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         many = len(table) > _MANY
         axes.scatter(
             table.length_A[rows],
             table.icohp_eV[rows],
             s=4 if many else 14,
-            marker=_MARKERS[number // len(_COLOURS) % len(_MARKERS)],
+            marker=_MARKERS[number // len(COLOURS) % len(_MARKERS)],
             color=colour,
             alpha=0.25 if many else 0.6,
             linewidths=0,
@@ -70,7 +70,7 @@ def strength_figure(table: BondTable, path: Path, *, title: str = "") -> None:
     axes.set_xlabel("bond length (Å)")
     axes.set_ylabel("−ICOHP (eV), positive is bonding")
     axes.legend(frameon=False, fontsize="small")
-    _finish(figure, axes, path, title)
+    finish(figure, axes, path, title)
 
 
 def cohp_figure(
@@ -96,14 +96,14 @@ def cohp_figure(
     whole = [k for k in range(len(curves)) if not (curves.orbitals and curves.orbitals[k])]
     if not whole:
         raise InputError("there are no COHP curves of whole bonds to draw.")
-    figure, axes = _canvas(portrait=True)
+    figure, axes = canvas(portrait=True)
     total = curves.minus_cohp[:, whole].sum(axis=0)
     pairs = pair_labels(atoms.numbers[curves.i[whole]], atoms.numbers[curves.j[whole]])
     for number, pair in enumerate(np.unique(pairs).tolist()):
         mine = pairs == pair
         label = f"{pair} ({mine.sum()} bond{'' if mine.sum() == 1 else 's'})"
         line = total[mine].sum(axis=0)
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         axes.plot(line, curves.energies_eV, color=colour, linewidth=1.2, label=label)
         axes.fill_betweenx(curves.energies_eV, 0, line, color=colour, alpha=0.12, linewidth=0)
     axes.axvline(0, color="0.6", linewidth=0.8)
@@ -112,7 +112,7 @@ def cohp_figure(
     axes.set_ylabel("energy relative to the Fermi level (eV)")
     axes.set_ylim(energies_eV or (curves.energies_eV[0], curves.energies_eV[-1]))
     axes.legend(frameon=False, fontsize="small")
-    _finish(figure, axes, path, title)
+    finish(figure, axes, path, title)
 
 
 def _draw_curve(axes: Axes, curve: LengthCurve, colour: str) -> None:
@@ -138,8 +138,8 @@ def _median_style(colour: str) -> dict[str, Any]:
     }
 
 
-def _canvas(*, portrait: bool = False) -> tuple[Figure, Axes]:
-    """Return an empty figure that needs no display."""
+def canvas(*, portrait: bool = False) -> tuple[Figure, Axes]:
+    """Return an empty figure of one panel that needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -149,8 +149,8 @@ def _canvas(*, portrait: bool = False) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _finish(figure: Figure, axes: Axes, path: Path, title: str) -> None:
-    """Write the figure, whole or not at all.
+def finish(figure: Figure, axes: Axes, path: Path, title: str) -> None:
+    """Give the figure of one panel its title and write it, whole or not at all.
 
     Raises:
         InputError: the file's ending is none of `ENDINGS`.
