@@ -125,6 +125,10 @@ class LammpsSession:
             raise GlassError(f"{keyword} became {value} in LAMMPS", "not-finite")
         return value
 
+    def fix_value(self, name: str) -> float:
+        """Return the scalar that a fix computed last."""
+        return float(self._lammps.extract_fix(name, 0, 0))
+
     def step(self) -> int:
         """Return the time step reached."""
         return int(self._lammps.extract_global("ntimestep"))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bondwright.errors import InputError, nearest
@@ -116,7 +116,7 @@ def protocol_of(rate: str | float, **changes: float) -> Protocol:
         kept = min(2000.0, max(1.0, 0.12 * (hot - 300.0) / speed * 1e12))
         protocol = Protocol("custom", speed, kept, kept)
     if changes:
-        protocol = replace(protocol, **changes)
+        protocol = Protocol(**{**protocol.to_json(), **changes})
     if not 0 < protocol.final_temperature_K < protocol.melt_temperature_K <= 20000:
         raise InputError(
             f"a melt of {protocol.melt_temperature_K:g} K cannot be cooled to "

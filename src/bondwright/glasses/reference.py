@@ -21,8 +21,9 @@ from ase import Atoms
 
 from bondwright.glasses.cell import read_cell
 from bondwright.glasses.dynamics import LammpsDynamics
+from bondwright.glasses.energies import energy_function
 from bondwright.glasses.lammps_files import read_data
-from bondwright.glasses.lammps_session import LammpsSession, density_g_cm3
+from bondwright.glasses.lammps_session import density_g_cm3
 from bondwright.glasses.potentials import GlassPotential, choose_potential
 from bondwright.glasses.protocol import PRESETS
 from bondwright.glasses.rdf import Rdf, partial_rdf
@@ -99,10 +100,7 @@ def measure_reference(
     """
     counts = count_elements(atoms)
     elements = tuple(counts)
-    with LammpsSession(potential, elements) as lammps:
-        lammps.place(atoms)
-        lammps.command("run 0")
-        energy = lammps.value("pe")
+    energy = energy_function(potential)(atoms)
     minimum = LammpsDynamics(potential, elements, PRESETS["standard"]).minimised_energy(atoms)
     n = len(atoms)
     return ReferenceGlass(
