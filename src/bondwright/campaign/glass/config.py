@@ -16,6 +16,7 @@ from bondwright.campaign.tables import from_table, refuse_unknown
 from bondwright.errors import InputError
 from bondwright.glasses.composition import parse_composition
 from bondwright.glasses.protocol import Protocol, protocol_of
+from bondwright.glasses.variants import PUBLISHED
 
 WINDOW = ("max_length_A", "min_length_A")
 """Settings that say which bonds are listed; they change no number."""
@@ -67,10 +68,17 @@ class GlassRunSetting(RunSetting):
     Attributes:
         time_limit_s: seconds after which one label or melt-quench is stopped.
         memory_mb: memory that one of them may take, MiB.
+        label_minutes: after so many minutes no further label is begun; 0 sets no limit.
     """
 
     time_limit_s: float = 7200.0
     memory_mb: int = 8192
+    label_minutes: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.label_minutes < 0:
+            raise ValueError(f"label_minutes must not be negative, found {self.label_minutes:g}")
 
 
 @dataclass(frozen=True)
@@ -100,23 +108,26 @@ class ImproveSetting:
 
     Attributes:
         cells_per_round: labels per round.
-        candidates: candidate cells that each round looks at.
         deformations: how many drawn deformations of each run are candidates.
         new_runs: how many new melt-quenches each round may propose.
-        patience: rounds without a better model after which the loop ends.
+        rmse_eV: error that each pair of elements should reach; then the loop ends.
+        test: cells (patterns as in `bondwright glass label`) that are never trained on, so that
+            all rounds are judged alike; without any, whole runs are held out in turn.
     """
 
     cells_per_round: int = 2
-    candidates: int = 40
     deformations: int = 4
     new_runs: int = 1
-    patience: int = 3
+    rmse_eV: float = 0.06
+    test: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if min(self.cells_per_round, self.candidates, self.patience) < 1:
-            raise ValueError("cells_per_round, candidates and patience must be at least 1")
+        if self.cells_per_round < 1:
+            raise ValueError("cells_per_round must be at least 1")
         if min(self.deformations, self.new_runs) < 0:
             raise ValueError("deformations and new_runs must not be negative")
+        if self.rmse_eV <= 0:
+            raise ValueError(f"rmse_eV must be above 0, found {self.rmse_eV:g}")
 
 
 @dataclass(frozen=True)
@@ -194,6 +205,7 @@ def parse_config(text: str, folder: Path, where: str = CONFIG_NAME) -> GlassConf
             raise InputError(f"{where}: {key!r} is written as a table [{key}].")
     plain = {key: value for key, value in table.items() if key not in _TABLES}
     head = from_table(_Head, plain, where, folder)
+    model_settings(parts["model"], where, folder)
     return GlassConfig(
         name=head.name,
         description=head.description,
@@ -211,6 +223,19 @@ def parse_config(text: str, folder: Path, where: str = CONFIG_NAME) -> GlassConf
         run=from_table(GlassRunSetting, parts["run"], f"{where}: run", folder),
         folder=folder,
     )
+
+
+def model_settings(table: dict[str, Any], where: str, folder: Path) -> Any:
+    """Return the `ModelSettings` that [model] stands for; None where it is empty: the defaults.
+
+    Raises:
+        InputError: an unknown key or a wrong value.
+    """
+    if not table:  # the model's libraries are slow to load
+        return None
+    from bondwright.learn.model import ModelSettings
+
+    return from_table(ModelSettings, table, f"{where}: model", folder)
 
 
 @dataclass(frozen=True)
@@ -232,6 +257,12 @@ class _Head:
             raise ValueError(f"atoms must be at least 2, found {self.atoms}")
         if self.cells < 0:
             raise ValueError(f"cells must not be negative, found {self.cells}")
+        for name in self.variants:
+            if name not in ("0", *PUBLISHED) and not (name[:1] == "d" and name[1:].isdigit()):
+                raise ValueError(
+                    f"there is no variant {name!r}; known are 0 (the cell itself), 1 to 14 "
+                    "(published strains) and d1, d2, ... (drawn)"
+                )
 
 
 def _protocol(rate: str | float, table: dict[str, Any], where: str, folder: Path) -> Protocol:

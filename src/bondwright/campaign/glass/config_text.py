@@ -52,7 +52,9 @@ atoms = 4000                  # a large glass of the first composition; 0 for no
 [improve]
 # cells_per_round = 2
 # deformations = 4            # drawn deformations of each run that are candidates
-# new_runs = 1                # new melt-quenches that a round may propose
+# new_runs = 1                # new melt-quenches per composition that a round may make
+# rmse_eV = 0.06              # the loop ends when each pair of elements is predicted as well
+# test = ["Cu50Zr50/2"]       # cells that are never trained on: all rounds are judged on them
 
 [run]
 # workers = 0                 # 0: one per core

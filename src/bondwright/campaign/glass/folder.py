@@ -132,6 +132,11 @@ class GlassFolder:
         return self.root / "rounds"
 
     @property
+    def comparison(self) -> Path:
+        """Active learning beside random choice, over several seeds."""
+        return self.root / "active-learning.json"
+
+    @property
     def report(self) -> Path:
         """The page that sums it all up."""
         return self.root / "report.html"

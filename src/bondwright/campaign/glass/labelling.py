@@ -71,6 +71,7 @@ class Labelling:
         remaining_s: estimated seconds until all are done; None before the first has ended.
         new: status -> number, of the labels made now.
         records: the records made now.
+        left_out: labels that were not begun because their time was used up.
     """
 
     total: int = 0
@@ -80,6 +81,7 @@ class Labelling:
     remaining_s: float | None = None
     new: dict[str, int] = field(default_factory=dict)
     records: list[LabelRecord] = field(default_factory=list)
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,8 @@ def label_cells(
 ) -> Labelling:
     """Compute the labels that are missing; call it under the project's lock.
 
+    With `label_minutes`, none is begun after that time; those under way are finished.
+
     An interrupt (KeyboardInterrupt) ends the workers; finished labels are kept, and a label that
     was under way takes its converged density up again next time.
 
@@ -197,15 +201,21 @@ def label_cells(
     limits = Resources(config.run.time_limit_s, config.run.memory_mb)
     tell = progress or (lambda _: None)
     began = time.monotonic()
+    until = 60 * config.run.label_minutes
     waiting = list(reversed(work.missing))
     running: dict[Future[TaskResult], LabelTask] = {}
     with LocalPool(workers, log=folder.log, tasks_per_worker=1) as pool:
         while waiting or running:
+            if config.run.label_minutes and time.monotonic() - began > until:
+                state.left_out += len(waiting)
+                waiting.clear()
             while waiting and len(running) < workers:
                 task = waiting.pop()
                 running[pool.submit(run_label, (task,), limits)] = task
             state.running = tuple(task.record.name for task in running.values())
             tell(state)
+            if not running:
+                break
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 record = _arrived(folder, running.pop(future), future.result())
@@ -213,8 +223,8 @@ def label_cells(
                 state.last = record
                 state.records.append(record)
                 state.new[record.status] = state.new.get(record.status, 0) + 1
-            each = (time.monotonic() - began) / state.done
-            state.remaining_s = each * (state.total - state.done)
+            each = (time.monotonic() - began) / max(state.done, 1)
+            state.remaining_s = each * (len(waiting) + len(running))
     state.running = ()
     tell(state)
     return state
