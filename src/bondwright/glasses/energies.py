@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ase import Atoms
 
 from bondwright.glasses.lammps_session import LammpsSession
 from bondwright.glasses.potentials import MACHINE_LEARNED, GlassPotential
+from bondwright.glasses.variants import DrawLimits, Variant, draw
 from bondwright.screen.potentials import load_potential
 
 
@@ -33,3 +34,15 @@ def _ase_energy(atoms: Atoms) -> float:
     asked = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
     asked.calc = load_potential("chgnet").calculator
     return float(asked.get_potential_energy())
+
+
+def draw_by_energy(
+    atoms: Atoms,
+    seed: int,
+    numbers: Sequence[int],
+    limits: DrawLimits,
+    potential: GlassPotential,
+) -> list[Variant]:
+    """Draw deformations within all limits, that of the energy included; see `variants.draw`."""
+    energy = energy_function(potential)
+    return [draw(atoms, seed, number, limits, energy_eV=energy) for number in numbers]
