@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from bondwright.cli import glass_label
+from bondwright.cli import (
+    glass_analyse,
+    glass_compress,
+    glass_generate,
+    glass_improve,
+    glass_label,
+    glass_predict,
+    glass_run,
+    glass_strain,
+    glass_train,
+)
 from bondwright.cli.console import say, say_json, say_table
 from bondwright.cli.glass_types import Project, duration
 from bondwright.cli.types import Json
@@ -76,6 +86,19 @@ def status(project: Project, json: Json = False) -> None:
         say_table(("step", "count", "wall time", "CPU time"), costs)
 
 
+app.command("run")(glass_run.run)
+app.command("generate")(glass_generate.generate)
+app.command("strain")(glass_strain.strain)
+app.command("compress")(glass_compress.compress)
 app.command("label")(glass_label.label)
 app.command("labels")(glass_label.labels)
 app.command("import")(glass_label.import_labels)
+app.command("draw")(glass_train.draw)
+app.command("train")(glass_train.train)
+app.command("evaluate")(glass_train.evaluate)
+app.command("models")(glass_train.models)
+app.command("correct")(glass_train.correct)
+app.command("improve")(glass_improve.improve)
+app.command("compare")(glass_improve.compare)
+app.command("predict")(glass_predict.predict)
+app.command("analyse")(glass_analyse.analyse)
