@@ -187,7 +187,7 @@ def _keep(
     project: GlassFolder | None, name: CellName | None, target: Path, variant: Variant
 ) -> dict[str, Any]:
     from bondwright.campaign.glass.folder import CellName
-    from bondwright.glasses.checks import check_close_pairs
+    from bondwright.glasses.contacts import check_close_pairs
     from bondwright.glasses.variants import strain_class
     from bondwright.structure.write import write_extxyz
 

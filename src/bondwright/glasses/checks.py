@@ -10,17 +10,15 @@ from typing import Any
 from ase import Atoms
 
 from bondwright.glasses.cell import GlassCell
+from bondwright.glasses.contacts import CONTACT_FACTOR, VERSION, check_close_pairs
 from bondwright.glasses.crystalline_order import crystalline_order
 from bondwright.glasses.errors import GlassError
 from bondwright.glasses.lammps_session import density_g_cm3
 from bondwright.glasses.rdf import partial_rdf, rdf_distance
 from bondwright.glasses.reference import ReferenceGlass, find_reference
 from bondwright.glasses.start import vegard_volume_A3
-from bondwright.screen.validity_geometry import check_contacts
 from bondwright.screen.verdict import Outcome, Verdict
 from bondwright.structure.identity import composition as count_elements
-
-VERSION = "glass/1"
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,7 @@ class CheckSettings:
             more than 0.5, the published strained cells 0.28 and more.
         crystalline_fraction: largest fraction of atoms in crystalline surroundings; glasses have
             less than 0.02.
-        contact_factor: shortest distance over the sum of the covalent radii. The published glass
-            of 10,000 atoms has 0.72, its strained cells go down to 0.64.
+        contact_factor: shortest distance over the sum of the covalent radii; see `contacts`.
         msd_A2: largest mean squared displacement during the hold; a solid only vibrates.
         near: largest difference in an element's fraction from a reference whose density and
             energy still hold.
@@ -52,7 +49,7 @@ class CheckSettings:
     energy_below_eV_per_atom: float = 0.03
     rdf_distance: float = 0.20
     crystalline_fraction: float = 0.15
-    contact_factor: float = 0.70
+    contact_factor: float = CONTACT_FACTOR
     msd_A2: float = 1.5
     near: float = 0.011
     akin: float = 0.105
@@ -83,7 +80,7 @@ def check_cell(cell: GlassCell, settings: CheckSettings | None = None) -> list[V
         _energy(cell, reference, fractions, limits),
         _structure(atoms, reference, fractions, limits),
         _order(atoms, limits),
-        check_close_pairs(atoms, limits),
+        check_close_pairs(atoms, limits.contact_factor),
         _frozen(cell, limits),
     ]
 
@@ -91,23 +88,6 @@ def check_cell(cell: GlassCell, settings: CheckSettings | None = None) -> list[V
 def failed_verdict(error: GlassError) -> Verdict:
     """Return the verdict on a cell whose simulation failed."""
     return Verdict("atoms", Outcome.FAILED, error.reason, str(error), version=VERSION, settings={})
-
-
-def check_close_pairs(atoms: Atoms, settings: CheckSettings | None = None) -> Verdict:
-    """Reject atoms that stand closer than a glass allows, by the radii of the pair."""
-    limits = settings or CheckSettings()
-    factor = limits.contact_factor
-    found = check_contacts(
-        atoms, factor=factor, f_block_factor=factor, floor_A=0.5, hydrogen_floor_A=0.5
-    )
-    closest = (
-        found.get("problem")
-        or f"{found['ratio_pair']} {found['ratio_distance_A']:.3f} Å, {found['ratio']:.2f} of the "
-        f"covalent radii (at least {factor:g})"
-    )
-    reason = None if found["passed"] else "short-contact"
-    details = {key: value for key, value in found.items() if key != "passed"}
-    return _verdict("contacts", limits, reason, closest, found["ratio"], "", details)
 
 
 def _density(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.linalg import expm, logm
 
 from bondwright.errors import InputError
-from bondwright.glasses.checks import CheckSettings, check_close_pairs
+from bondwright.glasses.contacts import CONTACT_FACTOR, check_close_pairs
 from bondwright.screen.verdict import Outcome
 
 Matrix = NDArray[np.float64]
@@ -74,7 +74,7 @@ class DrawLimits:
 
     strain: float = 0.12
     volume: float = 0.10
-    contact_factor: float = CheckSettings.contact_factor
+    contact_factor: float = CONTACT_FACTOR
     energy_rise_eV_per_atom: float = 0.15
 
 
@@ -179,8 +179,7 @@ def draw(
         InputError: the cell itself breaks the limits.
     """
     limits = limits or DrawLimits()
-    allowed = CheckSettings(contact_factor=limits.contact_factor)
-    own = check_close_pairs(atoms, allowed)
+    own = check_close_pairs(atoms, limits.contact_factor)
     if own.outcome is not Outcome.PASSED:
         raise InputError(f"no deformation can be drawn of this cell: {own.message}.")
     start = None if energy_eV is None else energy_eV(atoms)
@@ -194,7 +193,7 @@ def draw(
         if abs(np.exp(strains.sum()) - 1) > limits.volume:
             continue
         made = strain(atoms, F)
-        if check_close_pairs(made, allowed).outcome is not Outcome.PASSED:
+        if check_close_pairs(made, limits.contact_factor).outcome is not Outcome.PASSED:
             continue
         rise = None
         if start is not None and energy_eV is not None:
