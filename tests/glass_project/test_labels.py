@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from projects import COARSE, add_labelled, alloy, aluminium, lobster_folder, project
+from projects import add_labelled, alloy, aluminium, lobster_folder, project
 
-from bondwright.bonding.icohp import BondSettings
 from bondwright.campaign.glass.costs import read_costs
 from bondwright.campaign.glass.folder import CellName, GlassFolder
 from bondwright.campaign.glass.labelling import choose, label_cells, plan_labels
