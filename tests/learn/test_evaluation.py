@@ -17,6 +17,7 @@ from bondwright.errors import InputError
 from bondwright.learn.cells import LabelledCell
 from bondwright.learn.evaluation import Evaluation, evaluate, read_evaluation
 from bondwright.learn.evaluation_figures import learning_curve_figure, parity_figure
+from bondwright.learn.evaluation_kept import KeptFolds
 from bondwright.learn.evaluation_scores import score_frame, scores_text
 from bondwright.learn.learning_curve import learning_curve
 from bondwright.learn.model_types import UNKNOWN_PAIR, Prediction
@@ -185,6 +186,36 @@ def test_new_element_in_the_test_is_told_not_hidden(cells: list[LabelledCell]) -
     assert row["n"] == 0
     assert row["unknown"] > 0
     assert of_ternary.loc[("Zr40Cu40Al20", "Zr-Cu")]["n"] > 0
+
+
+def test_interrupted_evaluation_continues_where_it_stopped(
+    cells: list[LabelledCell], tmp_path: Path
+) -> None:
+    fitted: list[int] = []
+
+    def fit(train: Sequence[LabelledCell]) -> MeanModel:
+        if len(fitted) == 2:
+            raise KeyboardInterrupt
+        fitted.append(len(train))
+        return MeanModel.fit(train)
+
+    split, kept = split_by_run(cells), KeptFolds(tmp_path, "mean/1")
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(fit, cells, split, baselines={}, kept=kept)
+    fitted.clear()
+    found = evaluate(fit, cells, split, baselines={}, kept=kept)
+
+    assert len(fitted) == 1
+    fresh = evaluate(MeanModel.fit, cells, split, baselines={})
+    pd.testing.assert_frame_equal(found.frame, fresh.frame)
+    fitted.clear()
+    bonds = replace(cells[0].bonds, icohp_eV=2 * cells[0].bonds.icohp_eV)
+    changed = [replace(cells[0], bonds=bonds), *cells[1:]]
+    with pytest.raises(KeyboardInterrupt):  # a changed label is in every fold
+        evaluate(fit, changed, split, baselines={}, kept=kept)
+    fitted.clear()
+    with pytest.raises(KeyboardInterrupt):  # and so are other settings
+        evaluate(fit, cells, split, baselines={}, kept=replace(kept, settings="mean/2"))
 
 
 def test_labels_of_two_methods_and_empty_windows_are_refused(cells: list[LabelledCell]) -> None:

@@ -7,7 +7,6 @@ test cells. The predictions of every bond are kept, and all figures are computed
 # ruff: noqa: N815 (units stand in names as they are written)
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,12 +19,13 @@ from bondwright.bonding.table import BondTable
 from bondwright.errors import InputError
 from bondwright.learn.baselines import DistanceModel
 from bondwright.learn.cells import LabelledCell
+from bondwright.learn.evaluation_kept import KeptFolds, read_frame, write_frame
 from bondwright.learn.evaluation_scores import score_frame, scores_text
 from bondwright.learn.model_types import BondPredictor
 from bondwright.learn.published import PublishedModel
 from bondwright.learn.splits import Split, variant_classes
 from bondwright.structure.neighbours import Pairs
-from bondwright.structure.write import write_bytes, write_text
+from bondwright.structure.write import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,13 +108,7 @@ class Evaluation:
 
     def write(self, folder: Path) -> None:
         """Write predictions.parquet and evaluation.json; the figures follow from the former."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        buffer = io.BytesIO()
-        table = pa.Table.from_pandas(self.frame, preserve_index=False)
-        pq.write_table(table.replace_schema_metadata(None), buffer, compression="zstd")
-        write_bytes(folder / _FRAME_FILE, buffer.getvalue())
+        write_frame(folder / _FRAME_FILE, self.frame)
         write_text(folder / _CARD_FILE, json.dumps(self.card(), indent=1, allow_nan=False) + "\n")
 
 
@@ -125,6 +119,7 @@ def evaluate(
     *,
     baselines: Mapping[str, Fit] = BASELINES,
     window_A: tuple[float, float] = (1.80, 4.20),  # noqa: N803
+    kept: KeptFolds | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Fit models to the training cells of each fold and predict the bonds of its test cells.
@@ -135,6 +130,8 @@ def evaluate(
         split: from `bondwright.learn.splits`, which refuses leaks.
         baselines: models that are fitted to the same cells, by name.
         window_A: shortest and longest test bond, Å. Training takes what each model takes.
+        kept: where the predictions of finished folds are kept; the same evaluation then continues
+            where it was interrupted. Nothing is kept when None.
         progress: told what is being fitted.
 
     Raises:
@@ -147,25 +144,27 @@ def evaluate(
             f"labels of {' and '.join(methods) or 'no method'} are not evaluated together; choose "
             "cells labelled by one method."
         )
-    classes = variant_classes(cells)
     frames = []
     for number, fold in enumerate(split.folds, start=1):
-        train = [cells[k] for k in fold.train]
+        train, test = ([cells[k] for k in side] for side in (fold.train, fold.test))
         for name, maker in {MODEL: fit, **baselines}.items():
-            if progress:
-                progress(f"fold {number} of {len(split.folds)} ({fold.name}): {name}")
-            model = maker(train)
-            frames += [
-                _predict(model, cells[k], window_A).assign(
-                    model=name, fold=fold.name, variant_class=classes[k]
-                )
-                for k in fold.test
-            ]
+            path = kept.path(name, train, test, window_A) if kept else None
+            found = read_frame(path) if path else None
+            if found is None:
+                if progress:
+                    progress(f"fold {number} of {len(split.folds)} ({fold.name}): {name}")
+                model = maker(train)
+                found = pd.concat([_predict(model, cell, window_A) for cell in test])
+                if path:
+                    write_frame(path, found)
+            frames.append(found.assign(model=name, fold=fold.name))
     frame = pd.concat(frames, ignore_index=True)
     if frame.empty:
         raise InputError(
             f"no labelled test bond of {window_A[0]:g} to {window_A[1]:g} Å; widen the window."
         )
+    classes = dict(zip((cell.name for cell in cells), variant_classes(cells), strict=True))
+    frame["variant_class"] = frame["cell"].map(classes)
     folds = tuple(
         {
             "name": fold.name,
@@ -183,22 +182,21 @@ def read_evaluation(folder: Path) -> Evaluation:
     Raises:
         InputError: a file is missing or damaged.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
         card = json.loads((folder / _CARD_FILE).read_text(encoding="utf-8"))
         if card["format"] != _FORMAT:
             raise ValueError(f"format {card['format']!r}")
+        if (frame := read_frame(folder / _FRAME_FILE)) is None:
+            raise ValueError(f"{_FRAME_FILE} cannot be read")
         return Evaluation(
             str(card["split"]),
             bool(card["within_run"]),
             str(card["method"]),
             (float(card["window_A"][0]), float(card["window_A"][1])),
             tuple(card["folds"]),
-            pq.read_table(folder / _FRAME_FILE).to_pandas(),
+            frame,
         )
-    except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"{folder} holds no readable evaluation ({first}); evaluate the model again."
@@ -222,13 +220,10 @@ def _predict(
     prediction = model.predict(cell.atoms, bond_pairs(bonds))
     return pd.DataFrame(
         {
-            "model": "",
-            "fold": "",
             "cell": cell.name,
             "composition": cell.composition,
             "run": cell.run,
             "variant": cell.variant,
-            "variant_class": "",
             "i": bonds.i,
             "j": bonds.j,
             **{f"image_{axis}": bonds.image[:, k] for k, axis in enumerate("abc")},
