@@ -23,7 +23,7 @@ from bondwright.learn.evaluation_kept import KeptFolds, read_frame, write_frame
 from bondwright.learn.evaluation_scores import score_frame, scores_text
 from bondwright.learn.model_types import BondPredictor
 from bondwright.learn.published import PublishedModel
-from bondwright.learn.splits import Split, variant_classes
+from bondwright.learn.splits import Split, check_split, variant_classes
 from bondwright.structure.neighbours import Pairs
 from bondwright.structure.write import write_text
 
@@ -127,7 +127,7 @@ def evaluate(
     Args:
         fit: makes the evaluated model, e.g. `BondModel.fit`.
         cells: the labelled cells that `split` counts.
-        split: from `bondwright.learn.splits`, which refuses leaks.
+        split: from `bondwright.learn.splits`; leaks are refused here too.
         baselines: models that are fitted to the same cells, by name.
         window_A: shortest and longest test bond, Å. Training takes what each model takes.
         kept: where the predictions of finished folds are kept; the same evaluation then continues
@@ -135,7 +135,7 @@ def evaluate(
         progress: told what is being fitted.
 
     Raises:
-        InputError: labels of different methods, or no test bond in the window.
+        InputError: labels of different methods, no test bond in the window, or a split that leaks.
     """
     import pandas as pd
 
@@ -144,6 +144,7 @@ def evaluate(
             f"labels of {' and '.join(methods) or 'no method'} are not evaluated together; choose "
             "cells labelled by one method."
         )
+    check_split(cells, split)
     frames = []
     for number, fold in enumerate(split.folds, start=1):
         train, test = ([cells[k] for k in side] for side in (fold.train, fold.test))
