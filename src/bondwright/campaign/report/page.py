@@ -60,10 +60,10 @@ def render_page(view: CampaignView, folder: Path | None = None) -> str:
     effects = asked_effects(view)
     dft = dft_section(view, folder)
     payload = build_payload(view, standings, effects, dft)
-    styles = [_inline(name) for name in STYLES]
-    scripts = [_inline(name) for name in (*SCRIPTS[:-1], VIEWER, SCRIPTS[-1])]
+    styles = [inline(name) for name in STYLES]
+    scripts = [inline(name) for name in (*SCRIPTS[:-1], VIEWER, SCRIPTS[-1])]
     return (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             view=view,
@@ -125,9 +125,14 @@ def clean(text: object) -> str:
 
 
 @cache
-def _inline(name: str) -> Inline:
-    """Return an asset of ours as it will stand in the page, with its hash."""
-    text = files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
+def inline(name: str, package: str = __package__ or "") -> Inline:
+    """Return an asset of ours as it will stand in a page, with its hash.
+
+    Args:
+        name: of the file.
+        package: the package of a report, which has a folder `assets`.
+    """
+    text = files(package).joinpath("assets", name).read_text(encoding="utf-8")
     lowered = text.lower()
     if "\r" in text or "</script" in lowered or "</style" in lowered or "<!--" in lowered:
         raise AssertionError(f"asset {name} cannot stand inside a page as it is")
@@ -136,10 +141,14 @@ def _inline(name: str) -> Inline:
 
 
 @cache
-def _environment() -> Environment:
-    """Return the template environment: everything escaped, a missing variable is an error."""
+def environment(package: str = __package__ or "") -> Environment:
+    """Return a report's templates: everything escaped, a missing variable is an error.
+
+    Args:
+        package: the package of a report, which has a folder `templates`.
+    """
     environment = Environment(
-        loader=PackageLoader(__package__ or "", "templates"),
+        loader=PackageLoader(package, "templates"),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,
