@@ -24,12 +24,18 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 
+import psutil
+
 from bondwright.errors import InputError
 from bondwright.structure.candidate import Problem
 from bondwright.structure.parsed import Parsed, ReadLimits
 
 START_SECONDS = 120.0
 """A worker that has not come up by then never will; generous, because machines may be busy."""
+
+_PATIENCE = 12
+"""Seconds of the clock for one of the processor: a busy machine is not the text's fault."""
+_LOOK_EVERY = 0.2
 
 
 def parse_texts(
@@ -122,7 +128,7 @@ class _Worker:
             assert process.stdin is not None  # noqa: S101 - opened with a pipe
             process.stdin.write(json.dumps(question).encode() + b"\n")
             process.stdin.flush()
-            reply = json.loads(self._line(limits.seconds))
+            reply = json.loads(self._line(limits.seconds, _PATIENCE * limits.seconds))
         except TimeoutError:
             self._end()
             return Problem("timeout", f"reading took more than {limits.seconds:g} s.")
@@ -161,11 +167,15 @@ class _Worker:
             )
             if self._stopped:  # meanwhile
                 raise EOFError("stopped")
-            self._line(START_SECONDS)
+            self._line(START_SECONDS, START_SECONDS)
         return self._process
 
-    def _line(self, seconds: float) -> bytes:
+    def _line(self, seconds: float, wall_seconds: float) -> bytes:
         """Return the next line of the child.
+
+        Args:
+            seconds: of the processor that the child may use for it.
+            wall_seconds: of the clock, however little of the processor the child was given.
 
         Raises:
             TimeoutError: none came in time.
@@ -175,13 +185,19 @@ class _Worker:
         assert process is not None  # noqa: S101 - it was started
         assert process.stdout is not None  # noqa: S101 - opened with a pipe
         pipe = process.stdout.fileno()
-        until = time.monotonic() + seconds
+        child = psutil.Process(process.pid)
+        used_before, last = _processor_seconds(child), time.monotonic() + wall_seconds
+        until = min(last, time.monotonic() + seconds)
         parts = [self._received]
         with selectors.DefaultSelector() as selector:  # select() itself stops at 1024 open files
             selector.register(pipe, selectors.EVENT_READ)
             while b"\n" not in parts[-1]:
                 if not selector.select(max(0.0, until - time.monotonic())):
-                    raise TimeoutError
+                    left = seconds - (_processor_seconds(child) - used_before)
+                    if left <= 0 or time.monotonic() >= last:
+                        raise TimeoutError
+                    until = min(last, time.monotonic() + max(left, _LOOK_EVERY))
+                    continue
                 part = os.read(pipe, 1 << 20)
                 if not part:
                     raise EOFError("its output ended")
@@ -204,6 +220,15 @@ class _Worker:
                 if pipe:
                     pipe.close()
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _processor_seconds(child: psutil.Process) -> float:
+    """Return what a child has used of the processor; 0 for one that has ended."""
+    try:
+        times = child.cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
 
 
 _idle: list[_Worker] = []
