@@ -7,6 +7,7 @@ also when nothing was interrupted: so an interrupted run goes on as if it had no
 # ruff: noqa: N815 (units stand in names as they are written)
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,16 +197,18 @@ class AseDynamics:
         atoms, step, strain_momentum = _load(source)
         moving = self._with_calculator(atoms)
         moving.set_momenta(atoms.get_momenta())
-        dynamics = LangevinBAOAB(
-            moving,
-            protocol.timestep_fs * units.fs,
-            temperature_K=_temperature(stage, step),
-            externalstress=-protocol.pressure_GPa * units.GPa,
-            hydrostatic=True,
-            T_tau=protocol.thermostat_damping_ps * 1000 * units.fs,
-            P_tau=protocol.barostat_damping_ps * 1000 * units.fs,
-            rng=np.random.default_rng([self._seed, step]),
-        )
+        with warnings.catch_warnings():  # that it chooses the mass of the cell itself
+            warnings.filterwarnings("ignore", message="Using heuristic P_mass")
+            dynamics = LangevinBAOAB(
+                moving,
+                protocol.timestep_fs * units.fs,
+                temperature_K=_temperature(stage, step),
+                externalstress=-protocol.pressure_GPa * units.GPa,
+                hydrostatic=True,
+                T_tau=protocol.thermostat_damping_ps * 1000 * units.fs,
+                P_tau=protocol.barostat_damping_ps * 1000 * units.fs,
+                rng=np.random.default_rng([self._seed, step]),
+            )
         dynamics.p_eps = strain_momentum
         while step < until:
             end = min(step + every, until)
