@@ -24,7 +24,7 @@ run: $(STAMP)
 	$(BIN)/bondwright run examples/tio2 $$($(BIN)/python -c 'import gpaw.cgpaw' 2>/dev/null || echo --without dft)
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: $(STAMP)
 	$(BIN)/ruff check .

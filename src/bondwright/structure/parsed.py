@@ -18,7 +18,7 @@ class ReadLimits:
     Attributes:
         text_bytes: longest text of one structure, bytes of UTF-8; longer ones are not parsed.
         atoms: most atoms of one structure, after the symmetry is expanded.
-        seconds: longest time of the processor for one text, seconds; a busy machine may take longer.
+        seconds: most seconds of the processor for one text; a busy machine may take longer.
         memory_mb: most memory that reading one text may take, MiB.
     """
 
