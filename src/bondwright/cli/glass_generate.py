@@ -13,18 +13,13 @@ import typer
 
 from bondwright.cli.calculating import NOT_CONVERGED
 from bondwright.cli.console import note, say, say_json, say_table
-from bondwright.cli.glass_compress import compress
 from bondwright.cli.glass_making import Potential, number
-from bondwright.cli.glass_strain import strain
 from bondwright.cli.glass_types import Workers, duration, interruptible
 from bondwright.cli.types import Json
 from bondwright.errors import InputError
 
 if TYPE_CHECKING:
-
     from bondwright.campaign.glass.folder import CellName, GlassFolder
-
-__all__ = ["compress", "generate", "strain"]
 
 
 def generate(
