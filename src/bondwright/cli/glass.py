@@ -10,6 +10,7 @@ import typer
 from bondwright.cli import (
     glass_analyse,
     glass_compress,
+    glass_export,
     glass_generate,
     glass_improve,
     glass_label,
@@ -98,6 +99,8 @@ app.command("train")(glass_train.train)
 app.command("evaluate")(glass_train.evaluate)
 app.command("models")(glass_train.models)
 app.command("correct")(glass_train.correct)
+app.command("features")(glass_export.features)
+app.command("export")(glass_export.export)
 app.command("improve")(glass_improve.improve)
 app.command("compare")(glass_improve.compare)
 app.command("predict")(glass_predict.predict)

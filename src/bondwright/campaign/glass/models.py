@@ -20,6 +20,7 @@ from bondwright.campaign.provenance import versions
 from bondwright.errors import InputError, nearest
 from bondwright.learn.cells import LabelledCell
 from bondwright.learn.evaluation import Evaluation, Fit, evaluate, read_evaluation
+from bondwright.learn.evaluation_kept import KeptFolds
 from bondwright.learn.model import BondModel, ModelSettings
 from bondwright.learn.splits import (
     Split,
@@ -209,7 +210,9 @@ def evaluate_model(
         return name, there
     fit = fit_with(settings_of(config))
     with measured(folder.costs, "evaluate", f"model {model.version}, {name}") as cost:
-        found = evaluate(fit, cells, chosen, progress=progress)
+        # Finished folds are kept: an interrupted evaluation goes on, and a later one reuses them.
+        kept = KeptFolds(folder.root / "evaluations", json.dumps(model.record["settings"]))
+        found = evaluate(fit, cells, chosen, kept=kept, progress=progress)
         cost.count = len(chosen.folds)
     found.write(model.folder / "evaluation" / name)
     return name, found
