@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bondwright.bonding.figures import COLOURS, ENDINGS
 from bondwright.errors import InputError
 from bondwright.learn.evaluation import Evaluation
 from bondwright.learn.evaluation_scores import ALL_PAIRS
@@ -21,10 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ENDINGS = (".svg", ".pdf", ".png")
-# Okabe and Ito's colours, told apart by colour-blind readers; then markers tell them apart.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# Markers tell pairs apart when the colours are used up.
+_MARKERS = ("o", "s", "^", "D")
 _PANEL_IN = 3.6
 _MANY = 2_000
 
@@ -104,7 +103,7 @@ def learning_curve_figure(curve: LearningCurve, path: Path, *, title: str = "") 
                 line["train_cells"],
                 line["rmse_eV"],
                 yerr=line["rmse_spread_eV"].fillna(0.0),
-                color=_COLOURS[number % len(_COLOURS)],
+                color=COLOURS[number % len(COLOURS)],
                 marker=_MARKERS[number % len(_MARKERS)],
                 markersize=4,
                 linewidth=1.2,
@@ -126,8 +125,8 @@ def _scatter(
     if bonds.empty:
         return
     error = bonds["mean_eV"] - bonds["label_eV"]
-    colour, many = _COLOURS[number % len(_COLOURS)], len(bonds) > _MANY
-    marker = _MARKERS[number // len(_COLOURS) % len(_MARKERS)]
+    colour, many = COLOURS[number % len(COLOURS)], len(bonds) > _MANY
+    marker = _MARKERS[number // len(COLOURS) % len(_MARKERS)]
     if error_bars:
         axes.errorbar(
             bonds["label_eV"],
