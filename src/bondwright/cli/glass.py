@@ -15,6 +15,7 @@ from bondwright.cli import (
     glass_improve,
     glass_label,
     glass_predict,
+    glass_report,
     glass_run,
     glass_strain,
     glass_train,
@@ -105,3 +106,4 @@ app.command("improve")(glass_improve.improve)
 app.command("compare")(glass_improve.compare)
 app.command("predict")(glass_predict.predict)
 app.command("analyse")(glass_analyse.analyse)
+app.command("report")(glass_report.report)

@@ -13,7 +13,7 @@ from bondwright.errors import InputError
 
 if TYPE_CHECKING:
     from bondwright.campaign.glass.folder import GlassFolder
-    from bondwright.campaign.glass.models import ModelVersion
+    from bondwright.campaign.glass.registry import ModelVersion
     from bondwright.learn.cells import LabelledCell
 
 Correct = Annotated[
@@ -162,7 +162,8 @@ def evaluate(
     from bondwright.campaign.glass.config import load_config
     from bondwright.campaign.glass.folder import GlassFolder
     from bondwright.campaign.glass.labelling import choose
-    from bondwright.campaign.glass.models import evaluate_model, get_model
+    from bondwright.campaign.glass.models import evaluate_model
+    from bondwright.campaign.glass.registry import get_model
 
     folder = GlassFolder(project)
     config = load_config(folder.config)
@@ -190,7 +191,7 @@ def evaluate(
 def models(project: Project, json: Json = False) -> None:
     """List the models: what they learned from, their parent and their errors."""
     from bondwright.campaign.glass.folder import GlassFolder
-    from bondwright.campaign.glass.models import list_models
+    from bondwright.campaign.glass.registry import list_models
 
     found = list_models(GlassFolder(project))
     if json:

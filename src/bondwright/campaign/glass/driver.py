@@ -24,7 +24,9 @@ from bondwright.campaign.glass.generate import (
 from bondwright.campaign.glass.labelling import Labelling, choose, label_cells
 from bondwright.campaign.glass.labels import cells as labelled_cells
 from bondwright.campaign.glass.labels import methods
-from bondwright.campaign.glass.models import ModelVersion, evaluate_model, train
+from bondwright.campaign.glass.models import evaluate_model, train
+from bondwright.campaign.glass.registry import ModelVersion
+from bondwright.campaign.glass.report import write_glass_report
 from bondwright.dft.gpaw_parameters import gpaw_version
 from bondwright.errors import InputError
 from bondwright.glasses.protocol import protocol_of
@@ -88,7 +90,7 @@ def run_project(
     """Do all that glass.toml asks for and that is missing; call it under the project's lock.
 
     Cells are made, strained and labelled, a model is trained and evaluated, the large glass is
-    made and predicted.
+    made and predicted, the report written.
 
     Raises:
         InputError: the settings cannot be used, or there is no label to learn from.
@@ -102,6 +104,7 @@ def run_project(
         done.split = evaluation.split
         done.scores = evaluation.card()["scores"]
     _predict(folder, config, model, watchers, done)
+    done.report = write_glass_report(folder.root)
     return done
 
 

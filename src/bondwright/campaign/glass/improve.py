@@ -18,12 +18,8 @@ from bondwright.campaign.glass.folder import CellName, GlassFolder
 from bondwright.campaign.glass.labelling import Labelling, choose, label_cells
 from bondwright.campaign.glass.labels import cells as labelled_cells
 from bondwright.campaign.glass.labels import read_records
-from bondwright.campaign.glass.models import (
-    ModelVersion,
-    evaluate_model,
-    get_model,
-    train,
-)
+from bondwright.campaign.glass.models import evaluate_model, train
+from bondwright.campaign.glass.registry import ModelVersion, get_model
 from bondwright.campaign.glass.rounds import (
     APPROVED,
     DONE,

@@ -1,25 +1,22 @@
-"""The project's models: numbered, each with its training set, parent and evaluations."""
+"""Training and evaluating a project's models."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from bondwright.campaign.glass import training_set as sets
 from bondwright.campaign.glass.config import GlassConfig, model_settings
 from bondwright.campaign.glass.costs import measured
 from bondwright.campaign.glass.folder import CONFIG_NAME, GlassFolder
+from bondwright.campaign.glass.registry import ModelVersion, list_models, store_model
 from bondwright.campaign.provenance import versions
 from bondwright.errors import InputError, nearest
 from bondwright.learn.cells import LabelledCell
-from bondwright.learn.evaluation import Evaluation, Fit, evaluate, read_evaluation
+from bondwright.learn.evaluation import Evaluation, Fit, evaluate
 from bondwright.learn.evaluation_kept import KeptFolds
 from bondwright.learn.model import BondModel, ModelSettings
 from bondwright.learn.splits import (
@@ -30,85 +27,16 @@ from bondwright.learn.splits import (
     split_by_variant_class,
     split_named,
 )
-from bondwright.structure.write import write_text
 
-RECORD = "record.json"
 _MOST_FOLDS = 5
 SPLITS = ("auto", "run", "composition", "variant-class", "cell")
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """One stored model.
-
-    Attributes:
-        version: its number.
-        folder: model.safetensors, model.json (its card), record.json, evaluation/.
-        record: `training_set` {`name`, `sha256`, `bonds`, `cells`}, `method`, `correction`,
-            `parent`, `settings`, `made` (UTC), `seconds`, `versions`.
-    """
-
-    version: int
-    folder: Path
-    record: dict[str, Any]
-
-    def model(self) -> BondModel:
-        """Return the model itself."""
-        return BondModel.load(self.folder)
-
-    def evaluations(self) -> dict[str, dict[str, Any]]:
-        """Return the cards of its evaluations by the name of the split."""
-        found = {}
-        for path in sorted(self.folder.glob("evaluation/*/evaluation.json")):
-            found[path.parent.name] = json.loads(path.read_text(encoding="utf-8"))
-        return found
-
-    def evaluation(self, name: str) -> Evaluation | None:
-        """Return an evaluation with its predictions; None where there is none of this name."""
-        folder = self.folder / "evaluation" / name
-        return read_evaluation(folder) if folder.is_dir() else None
 
 
 def settings_of(config: GlassConfig) -> ModelSettings:
     """Return the settings of [model]."""
     said = model_settings(config.model, CONFIG_NAME, config.folder)
     return ModelSettings() if said is None else said
-
-
-def list_models(folder: GlassFolder) -> list[ModelVersion]:
-    """Return all models, oldest first.
-
-    Raises:
-        InputError: a record is damaged.
-    """
-    found = []
-    for path in folder.models.glob("*"):
-        if path.name.isdigit() and (path / RECORD).is_file():
-            try:
-                record = json.loads((path / RECORD).read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise InputError(f"model {path.name}: {RECORD} is damaged ({error}).") from None
-            found.append(ModelVersion(int(path.name), path, record))
-    return sorted(found, key=lambda model: model.version)
-
-
-def get_model(folder: GlassFolder, version: int | None = None) -> ModelVersion:
-    """Return a model by its number, or the newest.
-
-    Raises:
-        InputError: there is none.
-    """
-    models = list_models(folder)
-    if not models:
-        raise InputError("the project has no model yet; bondwright glass train makes one.")
-    if version is None:
-        return models[-1]
-    for model in models:
-        if model.version == version:
-            return model
-    there = ", ".join(str(model.version) for model in models)
-    raise InputError(f"there is no model {version}; there are {there}.")
 
 
 def train(
@@ -152,7 +80,7 @@ def train(
         sets.save(path, drawn)
     folder.models.mkdir(parents=True, exist_ok=True)
     with measured(folder.costs, "train", label) as cost:
-        model = BondModel.fit(sets.select(drawn, cells), settings, progress)
+        fitted = BondModel.fit(sets.select(drawn, cells), settings, progress)
         cost.count = 1
     parent = models[-1].version if models else None
     record = {
@@ -170,7 +98,7 @@ def train(
         "seconds": round(cost.seconds, 3),
         "versions": versions(),
     }
-    return _store(folder, model, record, (parent or 0) + 1), True
+    return store_model(folder, fitted, record, (parent or 0) + 1), True
 
 
 def evaluate_model(
@@ -271,27 +199,3 @@ def _cells_of_split(cells: Sequence[LabelledCell], split: Split) -> set[str]:
 def _plain(settings: ModelSettings) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
     return plain
-
-
-def _store(
-    folder: GlassFolder, model: BondModel, record: dict[str, Any], version: int
-) -> ModelVersion:
-    """Write a model under the next number, whole or not at all."""
-    part = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.models))
-    try:
-        part.chmod(0o755)
-        model.save(part)
-        write_text(part / RECORD, json.dumps(record, indent=1, allow_nan=False) + "\n")
-        while True:
-            target = folder.models / str(version)
-            try:
-                os.rename(part, target)  # noqa: PTH104 (must fail where the target is in use)
-                break
-            except OSError:
-                if not target.exists():
-                    raise
-                version += 1
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
-    return ModelVersion(version, target, record)

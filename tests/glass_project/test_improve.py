@@ -1,0 +1,164 @@
+"""Active learning for real: labels by GPAW of one or two aluminium atoms, rounds that survive."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from projects import project
+
+from bondwright.campaign.glass.config import GlassConfig
+from bondwright.campaign.glass.folder import CellName, GlassFolder
+from bondwright.campaign.glass.improve import Tellers, improve, parse_budget
+from bondwright.campaign.glass.labelling import Labelling, label_cells
+from bondwright.campaign.glass.labels import read_records
+from bondwright.campaign.glass.registry import list_models
+from bondwright.campaign.glass.rounds import read_rounds
+from bondwright.errors import InputError
+
+SMALL = """
+name = "small"
+compositions = ["Al100"]
+[label]
+orbitals = "pbe"
+grid_spacing_A = 0.35
+kpoint_spacing_per_A = 1.5
+scf_kpoint_spacing_per_A = 1.5
+max_length_A = 4.2
+[model]
+fewest_bonds = 5
+likelihood_bonds = 30
+inducing_bonds = 30
+[improve]
+cells_per_round = 1
+deformations = 2
+new_runs = 0
+rmse_eV = 1e-9
+[run]
+workers = 1
+"""
+
+
+def crooked(seed: int) -> Atoms:
+    """One aluminium atom in a cell that is not quite that of fcc: bonds of nine lengths."""
+    cell = np.array([[0, 2.02, 2.02], [2.02, 0, 2.02], [2.02, 2.02, 0]])
+    return Atoms("Al", cell=cell + np.random.default_rng(seed).normal(0, 0.12, (3, 3)), pbc=True)
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> GlassFolder:
+    """Two runs, both labelled."""
+    pytest.importorskip("gpaw")
+    folder, config = project(tmp_path_factory.mktemp("begun"), SMALL)
+    for number in (1, 2):
+        folder.add(CellName("Al100", str(number)), crooked(number), {})
+    done = label_cells(folder, config, folder.names())
+    assert done.new == {"accepted": 2}
+    return folder
+
+
+@pytest.fixture
+def copy(begun: GlassFolder, tmp_path: Path) -> tuple[GlassFolder, GlassConfig]:
+    shutil.copytree(begun.root, tmp_path / "copy")
+    return project(tmp_path / "copy", SMALL)
+
+
+class Interrupted(Exception):
+    """The user's patience has ended."""
+
+
+def test_rounds_go_on_at_the_step_they_were_in(copy: tuple[GlassFolder, GlassConfig]) -> None:
+    folder, config = copy
+
+    def leave(state: Labelling) -> None:
+        raise Interrupted
+
+    waiting = improve(folder, config, 2, approve_first=True)
+    assert (waiting.why, waiting.spent) == ("approval", 0)
+    (first,) = read_rounds(folder)
+    assert (first.state, first.number, first.action) == ("proposed", 1, "augment")
+    (name,) = first.names
+    assert first.proposals[0]["reason"]
+    assert first.proposals[0]["sigma_eV"] > 0
+    assert CellName.parse(name) in folder.names()
+
+    # Not approved: nothing moves.
+    assert improve(folder, config, 2, approve_first=True).why == "approval"
+    assert len(read_records(folder)) == 2
+
+    # Approved, and ended while the label is under way.
+    with pytest.raises(Interrupted):
+        improve(folder, config, 2, approve_first=True, approved=True, tell=Tellers(labels=leave))
+    assert read_rounds(folder)[0].state == "approved"
+    assert len(read_records(folder)) == 2
+
+    # The same round goes on, without a new proposal; then the budget is spent unattended.
+    done = improve(folder, config, 2)
+    assert (done.why, done.spent) == ("budget", 2)
+    one, two = done.rounds
+    assert one.names == [name]
+    assert [r.state for r in done.rounds] == ["done", "done"]
+    assert one.labels == {name: "accepted"}
+    assert (one.labelled, two.labelled) == (3, 4)
+    assert (one.spent, two.spent) == (1, 2)
+    assert one.trained == two.model
+    assert [m.version for m in list_models(folder)] == [1, 2, 3]
+    assert [m.record["parent"] for m in list_models(folder)] == [None, 1, 2]
+    for entry in done.rounds:
+        assert entry.split == "run"
+        assert {s["pair"] for s in entry.scores} == {"Al-Al", "all"}
+        assert entry.decision["action"] == "augment"
+
+
+def test_random_choice_depends_on_the_seed_alone(copy: tuple[GlassFolder, GlassConfig]) -> None:
+    folder, config = copy
+    chosen = set()
+    for seed in range(4):
+        drawn = replace(config, seed=seed)
+        names = [
+            improve(folder, drawn, 1, approve_first=True, strategy="random").rounds[-1].names
+            for _ in range(2)
+        ]
+        assert names[0] == names[1]
+        chosen.add(names[0][0])
+        shutil.rmtree(folder.rounds)
+    assert len(chosen) > 1
+
+
+def test_the_loop_stops_when_the_model_is_good_enough(
+    copy: tuple[GlassFolder, GlassConfig],
+) -> None:
+    folder, config = copy
+    easy = replace(config, improve=replace(config.improve, rmse_eV=5.0))
+    assert improve(folder, easy, 3).why == "stop"
+    assert read_rounds(folder) == []
+
+
+def test_a_damaged_round_is_named(copy: tuple[GlassFolder, GlassConfig]) -> None:
+    folder, config = copy
+    folder.rounds.mkdir()
+    (folder.rounds / "001.json").write_text(json.dumps({"number": 1, "state": "dreaming"}))
+    with pytest.raises(InputError, match=r"001\.json.*dreaming"):
+        improve(folder, config, 1)
+
+
+@pytest.mark.parametrize(("text", "number"), [("10cells", 10), ("3", 3), ("1 cell", 1)])
+def test_budgets(text: str, number: int) -> None:
+    assert parse_budget(text) == number
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "ten", "10 hours", ""])
+def test_budgets_without_sense(text: str) -> None:
+    with pytest.raises(InputError, match="10cells"):
+        parse_budget(text)
+
+
+def test_without_any_label_or_cell_there_is_one_line(tmp_path: Path) -> None:
+    folder, config = project(tmp_path, SMALL)
+    with pytest.raises(InputError):
+        improve(folder, config, 1)
