@@ -121,7 +121,8 @@ def embed_json(data: Any) -> Markup:
 def clean(text: object) -> str:
     """Return text that can be written as UTF-8, without control characters."""
     plain = str(text).encode("utf-8", "replace").decode("utf-8")
-    return "".join(c for c in plain if c.isprintable() or c in "\n\t")
+    # Python counts the spaces within numbers (no-break, narrow no-break) as not printable.
+    return "".join(c for c in plain if c.isprintable() or c in "\n\t\u00a0\u202f")
 
 
 @cache
