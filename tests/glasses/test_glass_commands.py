@@ -10,6 +10,7 @@ import typer
 from ase.build import bulk
 from typer.testing import CliRunner, Result
 
+from bondwright.campaign.glass.config import load_config
 from bondwright.cli import glass_compress, glass_generate, glass_strain
 from bondwright.errors import BondwrightError
 from bondwright.structure.write import write_extxyz
@@ -35,8 +36,10 @@ def test_cells_are_generated_checked_and_strained(tmp_path: Path) -> None:
     assert cell["counts"] == {"Cu": 25, "Zr": 25}
     assert cell["potential"]["name"] == "CuZr_mm.eam.fs"
     assert {v["stage"] for v in cell["verdicts"]} >= {"density", "contacts", "frozen"}
+    config = load_config(folder / "glass.toml")  # what follows keeps to the options
+    assert (config.atoms, config.cells, config.protocol.cooling_rate_K_per_s) == (50, 1, 1e15)
     before = (folder / "cells/Zr50Cu50/1/cell.json").read_bytes()
-    assert _call(*words, "--folder", folder).exit_code == 0  # all there
+    assert _call("generate", folder).exit_code == 0  # all there
     assert (folder / "cells/Zr50Cu50/1/cell.json").read_bytes() == before
     strained = _call("strain", folder, "--variants", "7,13", "--json")
     assert strained.exit_code == 0, strained.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -83,6 +84,7 @@ def generate(
                 f"name a composition, e.g. Zr49Cu49Al2; {folder} is no glass project that says."
             )
         make_project(folder, names, potential=potential, seed=seed or 0)
+        _put_down(project.config, {"atoms": atoms, "cells": cells, "rate": rate}, changes)
         note(f"Wrote {project.config}")
     config = load_config(project.config)
     if seed is not None and seed != config.seed:
@@ -110,6 +112,21 @@ def generate(
         raise typer.Exit(NOT_CONVERGED)
 
 
+def _put_down(config: Path, head: dict[str, int | str | None], protocol: dict[str, float]) -> None:
+    """Let a new glass.toml say what the command line said, for the commands that follow."""
+    from bondwright.structure.write import write_text
+
+    text = config.read_text("utf-8")
+    for key, value in head.items():
+        if value is not None:
+            said = f'"{value}"' if isinstance(value, str) else str(value)
+            text = re.sub(rf"^{key} = \S+", f"{key} = {said}", text, count=1, flags=re.M)
+    if protocol:
+        rows = "".join(f"{key} = {value}\n" for key, value in protocol.items())
+        text += f"\n[protocol]\n{rows}"
+    write_text(config, text)
+
+
 @contextmanager
 def _watching(folder: GlassFolder, names: Sequence[CellName]) -> Iterator[None]:
     """Tell every ten seconds how far the melt-quenches of worker processes are."""
@@ -118,11 +135,13 @@ def _watching(folder: GlassFolder, names: Sequence[CellName]) -> Iterator[None]:
     ended = threading.Event()
 
     def tell() -> None:
+        told: dict[CellName, int] = {}
         while not ended.wait(10.0):
             for name in names:
                 now = read_progress(folder.run_folder(name))
-                if now is None or now.step == now.steps or folder.structure_file(name).is_file():
+                if now is None or now.step in (now.steps, told.get(name)):
                     continue
+                told[name] = now.step
                 note(
                     f"{name.run}: {now.stage} {now.temperature_K:.0f} K, "
                     f"{now.density_g_cm3:.2f} g/cm³, {100 * now.step / now.steps:.0f} %, "

@@ -204,11 +204,13 @@ class _Teller:
         self._folder, self._protocol, self._state = folder, protocol, state
         self._progress = progress
         self._density_volume = density_g_cm3(start) * float(start.get_volume())
-        self._began, self._first = time.monotonic(), state.samples[-1][0] if state.samples else 0
+        self._began: float | None = None
+        self._first = state.samples[-1][0] if state.samples else 0
         self._wall, self._cpu, self._told = time.monotonic(), time.process_time(), 0.0
 
     def show(self, stage: Stage) -> Callable[[Sample], None]:
-        """Return what takes the samples of a stage."""
+        """Return what takes the samples of a stage; the speed counts from the first one."""
+        began = self._began = self._began or time.monotonic()
 
         def take(sample: Sample) -> None:
             self._state.samples.append(
@@ -218,7 +220,7 @@ class _Teller:
             if moment - self._told < _SELDOM_S and sample.step < self._protocol.steps:
                 return
             self._told = moment
-            spent = max(moment - self._began, 1e-6)
+            spent = max(moment - began, 1e-6)
             rate = (sample.step - self._first) / spent
             now = Progress(
                 stage.name,
