@@ -18,7 +18,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -169,8 +169,8 @@ def _predict_frame(
             progress(bonds, bonds if seen == len(atoms) else round(bonds / seen * len(atoms)))
     sums = AtomSums.empty(len(atoms))
     writer = BondWriter(part, atoms, frame.step, model.method, lobster=settings.lobster)
-    summary = summarise(atoms, _written(spool, writer, sums))
-    writer.close()
+    with closing(writer):
+        summary = summarise(atoms, _written(spool, writer, sums))
     (part / "spool").rmdir()
     write_atoms(part, atoms, frame.ids, frame.step, sums, extxyz=settings.extxyz)
     return {
