@@ -83,12 +83,12 @@ class LammpsSession:
             path = Path(folder) / "start.data"
             write_data(path, atoms, self.elements)
             self.command("units metal", "boundary p p p", "atom_style atomic", "box tilt large")
-            self.command(f"read_data {path}")
+            self.command(f'read_data "{path}"')
         self._interact()
 
     def resume(self, restart: Path) -> None:
         """Begin with a restart file that `save` wrote."""
-        self.command("box tilt large", f"read_restart {restart}")
+        self.command("box tilt large", f'read_restart "{restart}"')
         self._interact()
 
     def _interact(self) -> None:
@@ -152,7 +152,7 @@ class LammpsSession:
     def save(self, restart: Path) -> None:
         """Write a restart file that appears whole or not at all."""
         part = restart.with_name(f".{restart.name}.part")
-        self.command(f"write_restart {part}")
+        self.command(f'write_restart "{part}"')
         part.replace(restart)
 
 
