@@ -152,17 +152,23 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    curve: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZES",
+            help="Also errors of models of fewer cells, e.g. 1,2,4,8: the report shows the curve.",
+            show_default=False,
+        ),
+    ] = None,
     method: Method = None,
     correct: Correct = None,
     json: Json = False,
 ) -> None:
-    """Measure errors on cells that were held out, beside a curve in the length and the published
-    model.
-    """
+    """Measure errors on cells that were held out, beside simple models and the published one."""
     from bondwright.campaign.glass.config import load_config
     from bondwright.campaign.glass.folder import GlassFolder
     from bondwright.campaign.glass.labelling import choose
-    from bondwright.campaign.glass.models import evaluate_model
+    from bondwright.campaign.glass.models import evaluate_model, write_learning_curve
     from bondwright.campaign.glass.registry import get_model
 
     folder = GlassFolder(project)
@@ -171,6 +177,7 @@ def evaluate(
     cells = _cells(folder, method, correct or model.record["correction"])
     chosen = [str(name) for name in choose(folder, test)] if test else []
     there = {cell.name for cell in cells}
+    sizes = _sizes(curve) if curve else []
     with interruptible():
         name, found = evaluate_model(
             folder,
@@ -181,6 +188,8 @@ def evaluate(
             test=[n for n in chosen if n in there],
             progress=note,
         )
+        if sizes:
+            write_learning_curve(folder, config, model, cells, sizes, split=split, progress=note)
     if json:
         say_json({"version": model.version, "evaluation": name, **found.card()})
         return
@@ -282,6 +291,13 @@ def _per_pair(words: list[str]) -> dict[str, int] | int | None:
             raise InputError(f"{pair}={number}: bonds are counted in whole numbers.")
         found[pair] = int(number)
     return found
+
+
+def _sizes(text: str) -> list[int]:
+    words = text.replace(",", " ").split()
+    if not words or not all(word.isdigit() for word in words):
+        raise InputError(f"--curve {text}: write numbers of training cells, e.g. 1,2,4,8.")
+    return [int(word) for word in words]
 
 
 def _assignment(word: str) -> tuple[str, float]:

@@ -68,7 +68,7 @@ class GlassRunSetting(RunSetting):
     Attributes:
         time_limit_s: seconds after which one label or melt-quench is stopped.
         memory_mb: memory that one of them may take, MiB.
-        label_minutes: after so many minutes no further label is begun; 0 sets no limit.
+        label_minutes: `run` begins no further label after so many minutes; 0 sets no limit.
     """
 
     time_limit_s: float = 7200.0

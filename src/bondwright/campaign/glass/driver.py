@@ -149,7 +149,12 @@ def _label(
         watchers.say(f"No new labels: {error}")
         return
     made = label_cells(
-        folder, config, names, retry_failed=retry_failed, progress=watchers.labelling
+        folder,
+        config,
+        names,
+        retry_failed=retry_failed,
+        minutes=config.run.label_minutes,
+        progress=watchers.labelling,
     )
     done.not_labelled += [
         f"{record.name}: {record.status}, {record.reason}"

@@ -214,7 +214,7 @@ class _Loop:
         """Do what is left of an approved round."""
         if not entry.reached(LABELLED):
             names = [CellName.parse(name) for name in entry.names]
-            label_cells(self.folder, self.config, names, progress=self.tell.labels)
+            self._label(entry, names)
             known = {r.name: r.status for r in read_records(self.folder)}
             entry.labels = {name: known.get(name, "failed") for name in entry.names}
             self._step(entry, LABELLED)
@@ -230,6 +230,24 @@ class _Loop:
         entry.spent = spent(rounds)
         self._step(entry, DONE)
         self.tell.say(f"round {entry.number} done: {errors_line(entry.scores)}")
+
+    def _label(self, entry: Round, names: Sequence[CellName]) -> None:
+        """Label the cells of a round, or ask for their labels where LOBSTER makes them.
+
+        Raises:
+            InputError: labels come from LOBSTER and have not been imported yet.
+        """
+        if self.config.label.method == "gpaw":
+            label_cells(self.folder, self.config, names, progress=self.tell.labels)
+            return
+        known = {record.name for record in read_records(self.folder)}
+        if waiting := [name for name in names if str(name) not in known]:
+            files = ", ".join(str(self.folder.structure_file(name)) for name in waiting)
+            raise InputError(
+                f"round {entry.number} waits for labels of {', '.join(map(str, waiting))}: run "
+                f"LOBSTER on {files}, import them with `bondwright glass import`, and call this "
+                "again."
+            )
 
     def _choose(
         self, model: ModelVersion, found: Candidates, count: int, number: int

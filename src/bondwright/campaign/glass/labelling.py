@@ -175,14 +175,22 @@ def label_cells(
     *,
     retry_failed: bool = False,
     every: bool = False,
+    minutes: float = 0.0,
     progress: Callable[[Labelling], None] | None = None,
 ) -> Labelling:
     """Compute the labels that are missing; call it under the project's lock.
 
-    With `label_minutes`, none is begun after that time; those under way are finished.
-
     An interrupt (KeyboardInterrupt) ends the workers; finished labels are kept, and a label that
     was under way takes its converged density up again next time.
+
+    Args:
+        folder: the project.
+        config: how cells are labelled, workers, limits.
+        names: the cells.
+        retry_failed: try again what failed or was refused.
+        every: also cells that were labelled by another method.
+        minutes: begin no label after this time, and finish those under way; 0 for no limit.
+        progress: called when a label begins or ends.
 
     Raises:
         InputError: labels are imported in this project, or GPAW is missing.
@@ -201,12 +209,11 @@ def label_cells(
     limits = Resources(config.run.time_limit_s, config.run.memory_mb)
     tell = progress or (lambda _: None)
     began = time.monotonic()
-    until = 60 * config.run.label_minutes
     waiting = list(reversed(work.missing))
     running: dict[Future[TaskResult], LabelTask] = {}
     with LocalPool(workers, log=folder.log, tasks_per_worker=1) as pool:
         while waiting or running:
-            if config.run.label_minutes and time.monotonic() - began > until:
+            if minutes and time.monotonic() - began > 60 * minutes:
                 state.left_out += len(waiting)
                 waiting.clear()
             while waiting and len(running) < workers:

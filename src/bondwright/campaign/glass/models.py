@@ -18,6 +18,7 @@ from bondwright.errors import InputError, nearest
 from bondwright.learn.cells import LabelledCell
 from bondwright.learn.evaluation import Evaluation, Fit, evaluate
 from bondwright.learn.evaluation_kept import KeptFolds
+from bondwright.learn.learning_curve import LearningCurve, learning_curve
 from bondwright.learn.model import BondModel, ModelSettings
 from bondwright.learn.splits import (
     Split,
@@ -27,7 +28,9 @@ from bondwright.learn.splits import (
     split_by_variant_class,
     split_named,
 )
+from bondwright.structure.write import write_text
 
+CURVE = "learning-curve.csv"
 _MOST_FOLDS = 5
 SPLITS = ("auto", "run", "composition", "variant-class", "cell")
 Progress = Callable[[str], None]
@@ -133,8 +136,7 @@ def evaluate_model(
     """
     name, chosen = choose_split(cells, split, test)
     there = model.evaluation(name)
-    names = {cell.name for cell in cells}
-    if there is not None and _cells_of(there) == names & _cells_of_split(cells, chosen):
+    if there is not None and _cells_of(there) == _cells_of_split(cells, chosen):
         return name, there
     fit = fit_with(settings_of(config))
     with measured(folder.costs, "evaluate", f"model {model.version}, {name}") as cost:
@@ -144,6 +146,41 @@ def evaluate_model(
         cost.count = len(chosen.folds)
     found.write(model.folder / "evaluation" / name)
     return name, found
+
+
+def write_learning_curve(
+    folder: GlassFolder,
+    config: GlassConfig,
+    model: ModelVersion,
+    cells: Sequence[LabelledCell],
+    sizes: Sequence[int],
+    *,
+    split: str = "auto",
+    progress: Progress | None = None,
+) -> LearningCurve:
+    """Measure how errors fall with the number of training cells; learning-curve.csv of the model.
+
+    Args:
+        folder: the project.
+        config: the seed, and [model].
+        model: where the curve is kept.
+        cells: labelled cells.
+        sizes: numbers of training cells.
+        split: one of `SPLITS`.
+        progress: told what is being done.
+
+    Raises:
+        InputError: a split or sizes that the cells do not allow.
+    """
+    _, chosen = choose_split(cells, split)
+    with measured(folder.costs, "evaluate", f"model {model.version}, learning curve") as cost:
+        found = learning_curve(
+            fit_with(settings_of(config)), cells, chosen, sizes, seed=config.seed, progress=progress
+        )
+        cost.count = len(sizes) * len(chosen.folds)
+    text = found.summary().to_csv(index=False, lineterminator="\n")
+    write_text(model.folder / "evaluation" / CURVE, text)
+    return found
 
 
 def choose_split(
