@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
 
-from bondwright.bonding.pairs import pair_label
-from bondwright.campaign.glass.folder import GlassFolder
+from bondwright.bonding.pairs import pair_label, split_pair
+from bondwright.campaign.glass.folder import CellName, GlassFolder
 from bondwright.campaign.glass.report.plots import Figures, Series
+from bondwright.campaign.report.structures import density
 from bondwright.campaign.report.words import reason_words
 from bondwright.errors import InputError
 from bondwright.glasses.cell import GlassCell, read_cell
@@ -19,6 +21,8 @@ from bondwright.screen.verdict import Outcome
 
 _RDF_RUNS = 6
 _ROWS = 200
+_NEAREST_A = 1.8
+_COMMON = 8
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class CellRow:
         density: g/cm³; None when unknown.
         energy: of the inherent structure, eV/atom; None when unknown.
         accepted: None where no check was made (imported cells).
-        told: what the checks that did not pass say; empty where all passed.
+        told: what the checks that did not pass say; empty where all passed or none was made.
         seconds: wall-clock; None when unknown.
         variants: strained copies.
     """
@@ -72,36 +76,34 @@ def cells_section(folder: GlassFolder, figures: Figures) -> CellsSection | None:
     if not runs:
         return None
     copies = Counter(name.run for name in names if name.variant != "0")
-    rows, made = [], {}
-    for name in runs:
+    structures = dict(folder.read_all(runs[:_ROWS]))
+    rows = []
+    for name, atoms in structures.items():
         try:
             cell = read_cell(folder.run_folder(name))
         except InputError:
-            cell = None
-        made[name] = cell
-        rows.append(_row(name.run, cell, copies[name.run]))
+            cell = None  # its structure is there: the table says what that tells
+        rows.append(_row(name.run, atoms, cell, copies[name.run]))
     return CellsSection(
-        rows[:_ROWS],
+        rows,
         len(runs),
         len(names),
         sum(row.accepted is False for row in rows),
-        _rdfs(folder, figures),
+        _rdfs(structures, figures),
     )
 
 
-def _row(run: str, cell: GlassCell | None, variants: int) -> CellRow:
-    if cell is None or cell.atoms is None:
-        return CellRow(
-            run, 0, None, None, None, "imported" if cell is None else "failed", None, variants
-        )
+def _row(run: str, atoms: Atoms, cell: GlassCell | None, variants: int) -> CellRow:
+    if cell is None:
+        return CellRow(run, len(atoms), density(atoms), None, None, "", None, variants)
     told = [
-        v.message or reason_words(v.reason)
-        for v in cell.verdicts
-        if v.outcome not in (Outcome.PASSED, Outcome.UNKNOWN)
+        verdict.message or reason_words(verdict.reason)
+        for verdict in cell.verdicts
+        if verdict.outcome not in (Outcome.PASSED, Outcome.UNKNOWN)
     ]
     return CellRow(
         run,
-        len(cell.atoms),
+        len(atoms),
         cell.density_g_cm3,
         cell.inherent_energy_eV_per_atom,
         cell.accepted,
@@ -111,34 +113,41 @@ def _row(run: str, cell: GlassCell | None, variants: int) -> CellRow:
     )
 
 
-def _rdfs(folder: GlassFolder, figures: Figures) -> list[tuple[str, int, str]]:
+def _rdfs(structures: dict[CellName, Atoms], figures: Figures) -> list[tuple[str, int, str]]:
     """Draw the partial RDFs of each composition, averaged over its first runs."""
     found = []
-    by_composition: dict[str, list[Any]] = {}
-    for name in folder.runs():
-        by_composition.setdefault(name.composition, []).append(name)
-    for composition, names in sorted(by_composition.items()):
-        curves: dict[str, list[Any]] = {}
-        r = None
-        for _, atoms in folder.read_all(names[:_RDF_RUNS]):
+    by_composition: dict[str, list[Atoms]] = {}
+    for name, atoms in structures.items():
+        by_composition.setdefault(name.composition, []).append(atoms)
+    for composition, cells in sorted(by_composition.items()):
+        curves: dict[str, list[NDArray[np.float64]]] = {}
+        cells = cells[:_RDF_RUNS]
+        for atoms in cells:
             rdf = partial_rdf(atoms)
-            r = rdf.r_A
             for pair, g in rdf.g.items():
-                curves.setdefault(pair_label(*pair.split("-")), []).append(g)
-        if r is None:
-            continue
+                curves.setdefault(pair_label(*split_pair(pair)), []).append(g)
+        far = rdf.r_A >= _NEAREST_A
+        means = {pair: np.mean(gs, axis=0)[far] for pair, gs in sorted(curves.items())}
         series = [
-            Series(pair, "line", r, np.mean(gs, axis=0), figures.styles.of(pair))
-            for pair, gs in sorted(curves.items())
+            Series(pair, "line", rdf.r_A[far], g, figures.styles.of(pair))
+            for pair, g in means.items()
         ]
+        # Two atoms of a rare element make one towering peak: it decides about no axis.
+        common = [g.max() for pair, g in means.items() if _common(cells[0], pair)]
         drawn = figures.add(
             f"rdf-{composition}",
             series,
             x="distance (Å)",
             y="g(r)",
             label=f"Partial radial distribution functions of {composition}",
-            limits={"x_low": 1.8, "x_high": 6.0, "y_low": 0.0},
+            limits={"y_low": 0.0, **({"y_high": 1.1 * max(common)} if common else {})},
         )
         if drawn:
-            found.append((composition, len(names[:_RDF_RUNS]), drawn))
+            found.append((composition, len(cells), drawn))
     return found
+
+
+def _common(atoms: Atoms, pair: str) -> bool:
+    """Say whether both elements of a pair are frequent enough for a smooth curve."""
+    symbols = atoms.get_chemical_symbols()
+    return all(symbols.count(element) >= _COMMON for element in split_pair(pair))

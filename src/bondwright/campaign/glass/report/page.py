@@ -120,7 +120,7 @@ def headline(view: GlassView) -> str:
         sure = 1 - frame["all"]["share_flagged"]
         return (
             f"{count(frame['bonds'], 'bond')} of a glass of {number(frame['atoms'], 0)} atoms "
-            f"predicted, {sure:.0%} of them like what the model was trained on."
+            f"predicted, {100 * sure:.0f} % of them like what the model was trained on."
         )
     if view.model and view.model.evaluations:
         row = view.model.evaluations[0].rows[-1]

@@ -5,6 +5,8 @@
   const { svg, el } = BW;
   const SHAPES = ["circle", "diamond", "triangle"];
   const NEAR = 26; // px
+  const MANY = 400; // points: above, they are drawn small
+  let drawn = 0;
 
   const shapeOf = (series) => SHAPES[Math.floor((series.style || 0) / 7) % SHAPES.length];
   const styleOf = (series) => `pair-${(series.style || 0) % 7}`;
@@ -25,7 +27,7 @@
     return points.flatMap(([x, y]) => [[x - half, y], [x + half, y]]);
   }
 
-  function draw(series, xAt, yAt) {
+  function draw(series, xAt, yAt, size) {
     const { x, y } = series;
     const points = x.map((v, n) => [xAt(v), yAt(y[n])]);
     const style = `${series.kind} ${styleOf(series)}${series.dashed ? " dashed" : ""}`;
@@ -35,7 +37,6 @@
       return [svg("path", { class: style, d: `${path([...upper, ...lower])}Z` })];
     }
     if (series.kind === "points") {
-      const size = x.length > 400 ? 2.2 : 4;
       return points.map(([a, b]) => {
         const mark = BW.shapes[shapeOf(series)](a, b, size);
         mark.setAttribute("class", style);
@@ -79,7 +80,13 @@
       const xAt = BW.scale(...xEnds, box.left, box.right);
       const yAt = BW.scale(...yEnds, box.bottom, box.top);
       BW.axes(root, box, xAt, yAt, { x: spec.x.title, y: spec.y.title });
-      const clip = svg("g", { class: "plotted" });
+      // What lies beyond the axes' ends is not drawn.
+      drawn += 1;
+      const inside = `inside-${drawn}`;
+      root.append(svg("clipPath", { id: inside }, svg("rect", { x: box.left - 4, y: box.top - 4,
+        width: box.width + 8, height: box.height + 8 })));
+      const clip = svg("g", { class: "plotted", "clip-path": `url(#${inside})` });
+      const points = shown().filter((s) => s.kind === "points").reduce((n, s) => n + s.x.length, 0);
       if (yEnds[0] < 0 && yEnds[1] > 0) {
         clip.append(svg("line", { class: "zero", x1: box.left, x2: box.right, y1: yAt(0), y2: yAt(0) }));
       }
@@ -89,7 +96,7 @@
       }
       targets = [];
       for (const series of shown()) {
-        clip.append(...draw(series, xAt, yAt));
+        clip.append(...draw(series, xAt, yAt, points > MANY ? 2.2 : 4));
         if (series.kind === "band") continue;
         series.x.forEach((v, n) => targets.push([xAt(v), yAt(series.y[n]), series, n]));
       }
