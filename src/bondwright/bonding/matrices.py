@@ -55,6 +55,7 @@ class LcaoRequest:
         atoms: the structure, positions inside the cell (Å).
         grid_spacing_A: spacing of the real-space grid.
         smearing_eV: Fermi-Dirac width.
+        density_tolerance_per_electron: change of the density at which the SCF ends.
         scf_mesh: Gamma-centred k-points of the SCF.
         moments: initial magnetic moments (Bohr magnetons); None when not polarised.
     """
@@ -62,6 +63,7 @@ class LcaoRequest:
     atoms: Atoms
     grid_spacing_A: float  # noqa: N815 (a unit)
     smearing_eV: float  # noqa: N815
+    density_tolerance_per_electron: float
     scf_mesh: tuple[int, int, int]
     moments: tuple[float, ...] | None = None
 
@@ -74,6 +76,7 @@ class LcaoRequest:
             "pbc": self.atoms.pbc.tolist(),
             "h": self.grid_spacing_A,
             "width": self.smearing_eV,
+            "tolerance": self.density_tolerance_per_electron,
             "mesh": list(self.scf_mesh),
             "moments": self.moments,
             "gpaw": gpaw_version(),
@@ -259,7 +262,11 @@ def _build(
             magmoms=request.moments,
             spinpol=request.moments is not None,
             mixer=mixer,
-            convergence={"density": 5e-4, "eigenstates": 1e10, "energy": 1e-4},
+            convergence={
+                "density": request.density_tolerance_per_electron,
+                "eigenstates": 1e10,
+                "energy": 1e-4,
+            },
             txt=None if log is None else str(log),
             converge=False,
         )
