@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from ase import Atoms
 from projects import project
 
 from bondwright.campaign.glass.config import GlassConfig
+from bondwright.campaign.glass.costs import read_costs
+from bondwright.campaign.glass.driver import Watchers, run_project
 from bondwright.campaign.glass.folder import CellName, GlassFolder
 from bondwright.campaign.glass.improve import Tellers, improve, parse_budget
 from bondwright.campaign.glass.labelling import Labelling, label_cells
@@ -20,6 +24,7 @@ from bondwright.campaign.glass.labels import read_records
 from bondwright.campaign.glass.registry import list_models
 from bondwright.campaign.glass.rounds import read_rounds
 from bondwright.errors import InputError
+from bondwright.structure.write import write_extxyz
 
 SMALL = """
 name = "small"
@@ -162,3 +167,35 @@ def test_without_any_label_or_cell_there_is_one_line(tmp_path: Path) -> None:
     folder, config = project(tmp_path, SMALL)
     with pytest.raises(InputError):
         improve(folder, config, 1)
+
+
+def test_a_run_does_what_is_missing_down_to_the_report(
+    copy: tuple[GlassFolder, GlassConfig],
+) -> None:
+    folder, _ = copy
+    write_extxyz(folder.root / "block.extxyz", [crooked(7).repeat((2, 2, 2))])
+    text = SMALL.replace("[label]", 'cells = 2\n[predict]\nfiles = ["block.extxyz"]\n[label]')
+    folder, config = project(folder.root, text)
+    said: list[str] = []
+    watchers = Watchers(said.append, lambda _: None, lambda _: None, _quiet)
+    done = run_project(folder, config, watchers)
+    assert (done.cells, done.labelled, done.model, done.new_model) == (2, 2, 1, True)
+    assert done.split == "run"
+    assert {row["model"] for row in done.scores} >= {"model", "distance"}
+    (summary,) = done.predictions.values()
+    assert summary["atoms"] == 8
+    assert summary["bonds"] > 0
+    assert summary["all"]["mean_sigma_eV"] > 0
+    assert done.report == folder.report
+    assert "Al-Al" in folder.report.read_text()
+    assert {c.what for c in read_costs(folder.costs)} == {"label", "train", "evaluate", "predict"}
+
+    again = run_project(folder, config, watchers)
+    assert (again.model, again.new_model) == (1, False)
+    assert [s["new"] for s in again.predictions.values()] == [False]
+    assert again.scores == done.scores
+
+
+@contextmanager
+def _quiet(what: str, unit: str) -> Iterator[Callable[[int, int | None], None]]:
+    yield lambda done, total: None
