@@ -116,6 +116,7 @@ def melt_quench(
         "potential": {**potential.to_json(), "elements": list(potential.elements)},
         "protocol": protocol.to_json(),
         "threads": threads,
+        "segment_steps": segment,
     }
     dynamics = open_dynamics(potential, elements, protocol, velocity_seed, threads)
     plan = list(_plan(protocol, segment))
