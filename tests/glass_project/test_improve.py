@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from projects import project
+from projects import add_labelled, alloy, project
 
 from bondwright.campaign.glass.config import GlassConfig
 from bondwright.campaign.glass.costs import read_costs
@@ -142,6 +142,23 @@ def test_the_loop_stops_when_the_model_is_good_enough(
     easy = replace(config, improve=replace(config.improve, rmse_eV=5.0))
     assert improve(folder, easy, 3).why == "stop"
     assert read_rounds(folder) == []
+
+
+def test_a_round_waits_for_labels_that_lobster_makes(tmp_path: Path) -> None:
+    text = SMALL.replace('["Al100"]', '["Zr50Cu50"]')
+    before, _, rest = text.partition("[label]")
+    text = f'{before}[label]\nmethod = "lobster"\n[model]{rest.partition("[model]")[2]}'
+    folder, config = project(tmp_path, text)
+    for number in (1, 2):
+        add_labelled(folder, f"Zr50Cu50/{number}/0", alloy(number))
+    folder.add(CellName("Zr50Cu50", "3"), alloy(3), {})
+    easy = replace(config, improve=replace(config.improve, deformations=0))
+    with pytest.raises(InputError, match=r"waits for labels of Zr50Cu50/3/0.*glass import"):
+        improve(folder, easy, 1)
+    assert read_rounds(folder)[0].state == "approved"
+    add_labelled(folder, "Zr50Cu50/3/0", alloy(3))
+    done = improve(folder, easy, 1)
+    assert (done.why, done.rounds[0].state, done.rounds[0].labelled) == ("budget", "done", 3)
 
 
 def test_a_damaged_round_is_named(copy: tuple[GlassFolder, GlassConfig]) -> None:

@@ -135,6 +135,15 @@ def test_methods_are_never_mixed_silently(tmp_path: Path) -> None:
         cells(folder, "dear/2")
 
 
+def test_a_record_that_names_another_label_is_damaged(tmp_path: Path) -> None:
+    folder, _ = project(tmp_path)
+    add_labelled(folder, "Zr50Cu50/1/0", alloy(1))
+    (record,) = folder.labels.glob("*.json")
+    record.write_text(record.read_text().replace(record.stem, "../../elsewhere"))
+    with pytest.raises(InputError, match="damaged"):
+        read_records(folder)
+
+
 def test_cells_that_their_checks_refused_are_not_labelled_by_themselves(tmp_path: Path) -> None:
     folder, _ = project(tmp_path)
     for number in ("1", "2"):

@@ -100,6 +100,8 @@ class PredictSetting:
     def __post_init__(self) -> None:
         if self.atoms < 0:
             raise ValueError(f"atoms must not be negative, found {self.atoms}")
+        if self.composition is not None:
+            parse_composition(self.composition)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from bondwright.campaign.glass.registry import ModelVersion
 from bondwright.campaign.glass.report import write_glass_report
 from bondwright.dft.gpaw_parameters import gpaw_version
 from bondwright.errors import InputError
+from bondwright.glasses.composition import parse_composition
 from bondwright.glasses.protocol import protocol_of
 from bondwright.learn.evaluation import Evaluation
 from bondwright.run import LocalPool, Resources, TaskStatus
@@ -209,7 +210,7 @@ def _predict(
 
 def _large_glass(folder: GlassFolder, config: GlassConfig, watchers: Watchers) -> dict[str, Path]:
     """Make the glass that the model is used on; return its name and file."""
-    composition = config.predict.composition or config.compositions[0]
+    composition = parse_composition(config.predict.composition or config.compositions[0]).name
     protocol = config.protocol
     if config.predict.rate is not None:
         protocol = protocol_of(config.predict.rate)

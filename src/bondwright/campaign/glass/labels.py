@@ -205,9 +205,12 @@ def _record_file(folder: GlassFolder, key: str) -> Path:
 
 def _read(path: Path) -> LabelRecord:
     try:
-        return LabelRecord(**json.loads(path.read_bytes()))
+        record = LabelRecord(**json.loads(path.read_bytes()))
+        if record.key != path.stem:
+            raise ValueError("it names another label")
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"{path.name}: a label's record is damaged ({type(error).__name__}); remove it and "
             "label the cell again."
         ) from None
+    return record

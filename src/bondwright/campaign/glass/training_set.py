@@ -3,7 +3,6 @@
 A set names each cell, the hash of its labels and the rows drawn; models keep the set's own hash.
 """
 
-# ruff: noqa: N815 (units stand in names as they are written)
 from __future__ import annotations
 
 import hashlib
