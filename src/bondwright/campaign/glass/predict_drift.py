@@ -145,9 +145,9 @@ def _strain(summary: Mapping[str, Any], ranges: Mapping[str, list[float]]) -> It
             nearest = span[1] if short > span[1] else span[0]
             odd.append(f"{pair['pair']} are {abs(short / nearest - 1):.1%} {side}")
     text = (
-        ", ".join(odd) + " on average than in any training cell"
+        f"the short bonds of {', '.join(odd)} than in any training cell"
         if odd
-        else ("mean bond lengths are those of the training cells")
+        else "short bonds are as long as in the training cells"
     )
     yield DriftCheck("strain", bool(odd), f"Strain: {text}.")
 
