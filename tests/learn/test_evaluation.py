@@ -221,7 +221,7 @@ def test_interrupted_evaluation_continues_where_it_stopped(
 def test_labels_of_two_methods_and_empty_windows_are_refused(cells: list[LabelledCell]) -> None:
     split = split_by_run(cells)
     other = replace(cells[0], bonds=replace(cells[0].bonds, method="LOBSTER 5"))
-    with pytest.raises(InputError, match="LOBSTER 5 and made up/1 are not evaluated together"):
+    with pytest.raises(InputError, match=r"\(LOBSTER 5, made up/1\) are not mixed"):
         evaluate(MeanModel.fit, [other, *cells[1:]], split, baselines={})
     with pytest.raises(InputError, match="widen the window"):
         evaluate(MeanModel.fit, cells, split, baselines={}, window_A=(0.1, 0.2))

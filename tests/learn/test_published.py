@@ -129,5 +129,5 @@ def test_draw_is_limited_and_repeatable() -> None:
 def test_labels_of_two_methods_are_refused() -> None:
     other = labelled(2)
     other = replace(other, bonds=replace(other.bonds, method="LOBSTER 5"))
-    with pytest.raises(InputError, match="LOBSTER 5 and made up/1 are not mixed"):
+    with pytest.raises(InputError, match=r"\(LOBSTER 5, made up/1\) are not mixed"):
         PublishedModel.fit([labelled(1), other])

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from bondwright.bonding.table import BondTable
 from bondwright.errors import InputError
 from bondwright.learn.baselines import DistanceModel
 from bondwright.learn.cells import LabelledCell
@@ -24,7 +23,7 @@ from bondwright.learn.evaluation_scores import score_frame, scores_text
 from bondwright.learn.model_types import BondPredictor
 from bondwright.learn.published import PublishedModel
 from bondwright.learn.splits import Split, check_split, variant_classes
-from bondwright.structure.neighbours import Pairs
+from bondwright.learn.training_bonds import bonds_as_pairs, common_method
 from bondwright.structure.write import write_text
 
 if TYPE_CHECKING:
@@ -139,11 +138,7 @@ def evaluate(
     """
     import pandas as pd
 
-    if len(methods := sorted({cell.bonds.method for cell in cells})) != 1:
-        raise InputError(
-            f"labels of {' and '.join(methods) or 'no method'} are not evaluated together; choose "
-            "cells labelled by one method."
-        )
+    method = common_method(cells)
     check_split(cells, split)
     frames = []
     for number, fold in enumerate(split.folds, start=1):
@@ -174,7 +169,7 @@ def evaluate(
         }
         for fold in split.folds
     )
-    return Evaluation(split.name, split.within_run, methods[0], window_A, folds, frame)
+    return Evaluation(split.name, split.within_run, method, window_A, folds, frame)
 
 
 def read_evaluation(folder: Path) -> Evaluation:
@@ -204,11 +199,6 @@ def read_evaluation(folder: Path) -> Evaluation:
         ) from None
 
 
-def bond_pairs(bonds: BondTable) -> Pairs:
-    """Return the bonds of a table as the pairs that a model is asked for."""
-    return Pairs(bonds.i, bonds.j, bonds.image, bonds.vectors_A(), bonds.length_A)
-
-
 def _predict(
     model: BondPredictor,
     cell: LabelledCell,
@@ -218,7 +208,7 @@ def _predict(
     import pandas as pd
 
     bonds = cell.bonds.between(*window_A)
-    prediction = model.predict(cell.atoms, bond_pairs(bonds))
+    prediction = model.predict(cell.atoms, bonds_as_pairs(bonds))
     return pd.DataFrame(
         {
             "cell": cell.name,

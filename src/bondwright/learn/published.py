@@ -32,6 +32,7 @@ from bondwright.errors import InputError
 from bondwright.learn.atom_soap import SoapSettings, atom_soap
 from bondwright.learn.cells import LabelledCell
 from bondwright.learn.model_types import OUTSIDE_LENGTH, UNKNOWN_PAIR, Prediction
+from bondwright.learn.training_bonds import common_method
 from bondwright.structure.neighbours import Pairs, neighbour_pairs
 
 Array = NDArray[np.float64]
@@ -114,11 +115,10 @@ class PublishedModel:
             soap: settings of the descriptor; the published ones when None.
 
         Raises:
-            InputError: no bonds, or labels of different methods.
+            InputError: no cells, no bonds, or labels of different methods.
         """
         soap = soap or SoapSettings()
-        if len(methods := sorted({cell.bonds.method for cell in cells})) > 1:
-            raise InputError(f"labels of {' and '.join(methods)} are not mixed; choose one method.")
+        common_method(cells)
         tables = [cell.bonds.between(*window_A) for cell in cells]
         if not sum(map(len, tables)):
             raise InputError(
