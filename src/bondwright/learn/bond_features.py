@@ -7,7 +7,7 @@ here is a three-body sum over k, resolved by k's element. Three blocks:
   end: its logarithm, and its moments over Legendre polynomials of the angle to the bond. Strong
   bonds of an atom weaken its other ones.
 - *bridges*: strength that neighbours share with both ends.
-- *grid*: how the density of neighbours is spread over both distances (the bond-centred SOAP of first
+- *grid*: how the density of neighbours is spread over both distances (bond-centred SOAP of first
   order, written in the bond's own coordinates), as a logarithm.
 
 Higher orders (dihedral angles between neighbours) were tried and did not lower errors.

@@ -57,7 +57,7 @@ def save(
             "calibration": model.calibration,
             "drift_sd": model.drift_sd if math.isfinite(model.drift_sd) else None,
         }
-    data = save_tensors({name: value.contiguous() for name, value in numbers.items()})
+    data = save_tensors({name: value.clone().contiguous() for name, value in numbers.items()})
     text = {
         "format": FORMAT,
         "sha256": hashlib.sha256(data).hexdigest(),
