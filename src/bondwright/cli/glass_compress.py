@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,6 +98,8 @@ def compress(
 @contextmanager
 def _watching_compression(folder: Path, frames: int) -> Iterator[None]:
     """Tell when another frame is there."""
+    import json
+
     from bondwright.glasses.compression import STATE
 
     ended = threading.Event()
@@ -107,11 +108,11 @@ def _watching_compression(folder: Path, frames: int) -> Iterator[None]:
         told = 0
         while not ended.wait(2.0):
             try:
-                now = re.search(r'"frames": (\d+)', (folder / STATE).read_text("utf-8"))
-            except OSError:
+                kept = json.loads((folder / STATE).read_text("utf-8"))["frames"] - 1
+            except (OSError, ValueError, KeyError):
                 continue
-            if now and int(now[1]) - 1 > told:
-                told = int(now[1]) - 1
+            if kept > told:
+                told = kept
                 note(f"frame {told} of {frames}")
 
     watcher = threading.Thread(target=tell, daemon=True)
