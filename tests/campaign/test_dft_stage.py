@@ -269,7 +269,7 @@ def test_missing_program_is_one_line_before_any_work(
     assert "enabled = false" in str(raised.value)
     assert raised.value.exit_code == 2
     assert run_campaign(folder, without=["dft"]).new == {"read": 5}
-    with pytest.raises(InputError, match="'dtf' to leave out.*mean 'dft'"):
+    with pytest.raises(InputError, match=r"'dtf' to leave out.*mean 'dft'"):
         run_campaign(folder, without=["dtf"])
 
 
