@@ -131,8 +131,12 @@ def test_the_commands_from_prediction_to_report(stored: Path, tmp_path: Path) ->
         (["analyse", "{model}", "--shell", "Zr-Cu"], "Zr-Cu=3.9"),
     ],
 )
-def test_what_a_user_can_mend_is_told(stored: Path, arguments: list[str], words: str) -> None:
+def test_what_a_user_can_mend_is_told(
+    stored: Path, arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     command = ["glass", *(word.format(model=stored) for word in arguments)]
     result = CliRunner().invoke(app, command)
     assert isinstance(result.exception, InputError)
     assert words in str(result.exception)
+    assert list(tmp_path.iterdir()) == []

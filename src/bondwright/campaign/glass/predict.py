@@ -124,8 +124,9 @@ def predict_frames(
         InputError: the folder holds the prediction of another model or of another glass, or a
             structure cannot be used.
     """
-    _claim(folder, model)
     for number, frame in enumerate(frames):
+        if number == 0:  # a glass that cannot be read leaves no folder behind
+            _claim(folder, model)
         target = folder / "frames" / f"{number:06d}"
         content = content_hash(frame.atoms)
         done = _finished(target, content, settings)
