@@ -64,7 +64,7 @@ class BondSettings:
         grid_spacing_A: of GPAW's real-space grid.
         smearing_eV: Fermi-Dirac width.
         density_tolerance_per_electron: change of the density below which it has converged. 2e-3
-            takes a quarter less time for a glass and moves its bonds by 1 meV (docs/icohp.md).
+            takes a sixth less time for a glass and moves its bonds by 1 meV (docs/icohp.md).
         spin: "auto", "none" or "polarised".
     """
 

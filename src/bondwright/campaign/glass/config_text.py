@@ -38,6 +38,7 @@ max_length_A = 4.5            # longest bond with a label
 # kpoint_spacing_per_A = 0.35
 # scf_kpoint_spacing_per_A = 0.55
 # grid_spacing_A = 0.22
+# density_tolerance_per_electron = 5e-4   # 2e-3 takes a sixth less time and moves bonds by 1 meV
 
 # The bond model; its settings are explained in docs/bond-model.md.
 [model]
