@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from bondwright.errors import InputError
 
 _FEW = 30
 _VIEWS = 4
+_ODD = 3e-4
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class PredictionCard:
         groups: see `analysis_groups.groups_as_json`; None before the analysis.
         evolution: see `analysis_evolution.evolution`; None without several frames.
         moving: names of the figures over the frames.
+        map: the analysis' picture of where bonds are strong, as a data address; None without.
     """
 
     number: int
@@ -53,6 +57,7 @@ class PredictionCard:
     groups: dict[str, Any] | None
     evolution: dict[str, Any] | None
     moving: list[tuple[str, str]]
+    map: str | None
 
 
 def prediction_cards(folders: list[Path], figures: Figures) -> list[PredictionCard]:
@@ -96,12 +101,23 @@ def _card(
         analysis["groups"] if analysis else None,
         moved,
         _moving(title, moved, figures) if moved else [],
+        _picture(folder / "analysis" / "map.png") if analysis else None,
     )
+
+
+def _picture(path: Path) -> str | None:
+    """Return a picture as text that stands in the page itself."""
+    if not path.is_file():
+        return None
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _strengths(title: str, found: dict[str, Any], figures: Figures) -> str | None:
     axis = found["strength_axis"]
     series, top = [], 0.0
+    shown = _most(
+        [sum(counts) for counts in zip(*(p["strengths"] for p in found["pairs"]), strict=True)]
+    )
     for pair in found["pairs"]:
         counts = pair["strengths"]
         total = sum(counts)
@@ -117,7 +133,12 @@ def _strengths(title: str, found: dict[str, Any], figures: Figures) -> str | Non
         x="−ICOHP (eV)",
         y="share of the pair's bonds per eV",
         label="Distribution of predicted bond strengths, by pair of elements",
-        limits={"y_low": 0.0, **({"y_high": 1.06 * top} if top else {})},
+        limits={
+            "x_low": axis["low"] + axis["step"] * shown[0],
+            "x_high": axis["low"] + axis["step"] * (shown[1] + 1),
+            "y_low": 0.0,
+            **({"y_high": 1.06 * top} if top else {}),
+        },
     )
 
 
@@ -211,6 +232,15 @@ def _moving(title: str, moved: dict[str, Any], figures: Figures) -> list[tuple[s
         if figure:
             drawn.append((caption, figure))
     return drawn
+
+
+def _most(counts: list[int]) -> tuple[int, int]:
+    """Return the first and the last bin that matter: a few odd bonds do not stretch the axis."""
+    least = sum(counts) * _ODD
+    below = list(accumulate(counts))
+    first = next(k for k, n in enumerate(below) if n > least)
+    last = next(k for k, n in enumerate(below) if n >= below[-1] - least)
+    return first, last
 
 
 def _used(counts: list[int]) -> tuple[int, int]:
