@@ -49,12 +49,12 @@ class FeatureSettings:
         grid_floor: density, in units of its mean, that counts as none.
     """
 
-    reach_A: float = 5.0
-    fade_A: float = 1.0
+    reach_A: float = 6.0
+    fade_A: float = 2.0
     centres_A: tuple[float, ...] = (2.0, 2.5, 3.0, 3.6, 4.4, 5.4)
     widths_A: tuple[float, ...] = (0.3, 0.35, 0.4, 0.5, 0.6, 0.7)
     powers: tuple[float, ...] = (1.0, 0.5)
-    legendre: int = 3
+    legendre: int = 5
     bridges: tuple[float, ...] = (0.5, 1.0)
     grid_floor: float = 0.3
 

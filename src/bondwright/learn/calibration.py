@@ -3,7 +3,8 @@
 Strained copies of a cell err together, so a process that takes bonds for independent believes too
 much. The factor is chosen such that two calibrated standard deviations hold 95.45 % of the held-out
 labels. Groups are runs where there are at least `FEWEST_RUNS`; with fewer, cells of a run whose
-lattices differ by less than `NEAR_COPY` form a group.
+lattices differ by less than `NEAR_COPY` form a group. Where an environment is farther from the
+training bonds than those held out were, the pair's model lets sigma grow on (`PairModel.predict`).
 """
 
 # ruff: noqa: N815 (units stand in names as they are written)
@@ -23,7 +24,8 @@ NEAR_COPY = 0.05
 MOST_FOLDS = 6
 COVERED = 0.9545
 """Probability within two standard deviations of a normal distribution."""
-DRIFT_QUANTILE = 0.99
+DRIFT_QUANTILE = 0.98
+"""Share of held-out bonds whose environments count as seen."""
 BORROWED = 100
 """A pair's own quantile counts as its bonds, that of all pairs as this many."""
 ASSUMED = 1.5

@@ -63,7 +63,7 @@ def _maximise(
         try:
             # Per bond: the first step of L-BFGS is as long as the gradient.
             value = (prior - log_marginal_likelihood(theta, x, y)) / len(y)
-        except torch.linalg.LinAlgError:
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
             # The line search went where rounding spoils the matrix: not that far.
             return (theta * 0).sum() + 1e6
         value.backward()  # type: ignore[no-untyped-call]

@@ -99,7 +99,9 @@ def _build(
     text: Mapping[str, Any], numbers: Mapping[str, torch.Tensor], settings_class: type[Settings]
 ) -> tuple[Settings, FeatureMaker, dict[str, PairModel], dict[str, Any]]:
     given = dict(text["settings"])
-    features = {k: tuple(v) if isinstance(v, list) else v for k, v in given["features"].items()}
+    features: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in given["features"].items()
+    }
     given["features"] = FeatureSettings(**features)
     settings = settings_class(**given)
     table = StrengthTable(

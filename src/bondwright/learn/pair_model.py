@@ -64,7 +64,8 @@ class PairModel:
         standard: of the features.
         process: of the departure from the curve in units of its error scale.
         calibration: factor on the standard deviation.
-        drift_sd: latent standard deviation beyond which an environment counts as unseen.
+        drift_sd: latent standard deviation beyond which an environment counts as unseen, and the
+            standard deviation grows in proportion to it.
     """
 
     curve: BondCurve
@@ -85,7 +86,11 @@ class PairModel:
         scale = self.curve.error_scale(length_A)
         sigma = (latent + noise_variance(self.process.theta)).sqrt().numpy()
         value = self.curve.strength(length_A) + scale * mean.numpy()
-        return value, self.calibration * scale * sigma, latent.sqrt().numpy()
+        spread = latent.sqrt().numpy()
+        # Calibration speaks for environments like those held out; farther out, errors were seen
+        # to grow faster than the process says.
+        beyond = np.maximum(1.0, spread / self.drift_sd)
+        return value, self.calibration * beyond * scale * sigma, spread
 
 
 def fit_pair(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-SHARES = {"crowd": 0.01, "ends": 0.39, "bridges": 0.06, "grid": 0.5}
+SHARES = {"crowd": 0.005, "ends": 0.39, "bridges": 0.06, "grid": 0.5}
 """Share of the variance that each block of features gets. What crowding does inside cells of one
 density says little of what another density does, hence the small share of "crowd"."""
 USUAL = {"crowd": 0.21, "grid": 0.65}
