@@ -102,4 +102,5 @@ def fit_sparse(
     values = values.clamp_min(0)
     root = vectors * (values / (1 + values)).sqrt()
     reducing = torch.linalg.solve_triangular(lower.T, root, upper=True)
-    return SparseGP(theta, inducing, weights, reducing)
+    # In the order in which files hold them: a model read back then rounds alike.
+    return SparseGP(theta, inducing, weights.contiguous(), reducing.contiguous())
