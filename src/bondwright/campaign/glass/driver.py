@@ -194,6 +194,7 @@ def _predict(
         files |= _large_glass(folder, config, watchers)
     if not files:
         return
+    from bondwright.campaign.glass.analysis import analyse
     from bondwright.campaign.glass.predict import PredictionSettings, predict_frames
     from bondwright.campaign.glass.predict_model import open_model, read_frames
 
@@ -206,6 +207,8 @@ def _predict(
             for summary in predict_frames(frames, opened, target, settings, watchers.show):
                 done.predictions[target.name] = summary
                 cost.count += summary["bonds"] if summary["new"] else 0
+        if cost.count:
+            analyse(target)
 
 
 def _large_glass(folder: GlassFolder, config: GlassConfig, watchers: Watchers) -> dict[str, Path]:

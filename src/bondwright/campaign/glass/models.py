@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from bondwright.campaign.glass import training_set as sets
 from bondwright.campaign.glass.config import GlassConfig, model_settings
 from bondwright.campaign.glass.costs import measured
 from bondwright.campaign.glass.folder import CONFIG_NAME, GlassFolder
+from bondwright.campaign.glass.predict_drift import CARD_KEY, structure_ranges
 from bondwright.campaign.glass.registry import ModelVersion, list_models, store_model
 from bondwright.campaign.provenance import versions
 from bondwright.errors import InputError, nearest
@@ -83,7 +84,12 @@ def train(
         sets.save(path, drawn)
     folder.models.mkdir(parents=True, exist_ok=True)
     with measured(folder.costs, "train", label) as cost:
-        fitted = BondModel.fit(sets.select(drawn, cells), settings, progress)
+        chosen = sets.select(drawn, cells)
+        fitted = BondModel.fit(chosen, settings, progress)
+        ranges = structure_ranges(
+            (cell.bonds.atoms for cell in chosen), settings.min_length_A, settings.max_length_A
+        )
+        fitted = replace(fitted, card={**fitted.card, CARD_KEY: ranges})
         cost.count = 1
     parent = models[-1].version if models else None
     record = {

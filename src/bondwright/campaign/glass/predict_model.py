@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bondwright.campaign.glass.domains import Window
-from bondwright.campaign.glass.folder import CONFIG_NAME, CellName, GlassFolder
+from bondwright.campaign.glass.folder import CONFIG_NAME, GlassFolder
 from bondwright.campaign.glass.predict import PredictionModel
-from bondwright.campaign.glass.predict_drift import CARD_KEY, structure_ranges
 from bondwright.errors import InputError
 from bondwright.glasses.lammps_files import Frame, read_data, read_dump_frames
 from bondwright.learn.model import BondModel
@@ -73,23 +71,7 @@ def open_model(folder: Path) -> PredictionModel:
         model.settings.min_length_A, model.settings.max_length_A, model.environment_reach_A
     )
     name = f"bondwright-glass-model/{digest.hexdigest()[:12]}"
-    return PredictionModel(StoredModel(folder), name, window, _with_ranges(folder, model, window))
-
-
-def _with_ranges(folder: Path, model: BondModel, window: Window) -> dict[str, Any]:
-    """Return the model's card with what its training cells span, where they are at hand."""
-    project = project_of(folder)
-    if project is None or CARD_KEY in model.card:
-        return dict(model.card)
-    try:
-        names = [CellName.parse(name) for name in model.card.get("cells", [])]
-        cells = [atoms for _, atoms in project.read_all(names)]
-    except InputError:
-        return dict(model.card)  # cells were removed; the flags of the bonds still hold
-    if not cells:
-        return dict(model.card)
-    ranges = structure_ranges(cells, window.min_length_A, window.max_length_A)
-    return {**model.card, CARD_KEY: ranges}
+    return PredictionModel(StoredModel(folder), name, window, dict(model.card))
 
 
 def read_frames(
