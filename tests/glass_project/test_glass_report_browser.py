@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -25,43 +24,19 @@ from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
 
 pytestmark = pytest.mark.browser
 
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",  # WebGL without a graphics card
-    "--enable-unsafe-swiftshader",
-    "--force-prefers-reduced-motion",
-    "--window-size=1366,900",
-]
-
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def page(
+    start_browser: Callable[[], Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
     """The report of a small trajectory, open in Chromium; nothing may have gone wrong after all."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    chromedriver = shutil.which("chromedriver")
-    if not chromium or not chromedriver:
-        pytest.skip("BROWSER ABSENT: no chromium and chromedriver on the PATH")
     folder = tmp_path_factory.mktemp("report") / "glass"
     frames = [Frame(k, glass(300, 1 + k), np.arange(1, 301)) for k in range(2)]
     list(predict_frames(frames, crowd_model(), folder))
     analyse(folder, settings=AnalysisSettings(figures=False))
     report = write_glass_report(folder)
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
+    driver = start_browser()
     try:
-        driver.set_script_timeout(20)
         driver.get(report.as_uri())
         wait(driver, lambda d: d.execute_script("return document.documentElement.dataset.ready"))
         place = one(driver, "[data-scene]")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +16,13 @@ from bondwright.campaign.stages import (
     default_settings,
     settings_class,
 )
-from bondwright.campaign.tables import existing_file, from_table, refuse_unknown
+from bondwright.campaign.tables import (
+    existing_file,
+    from_table,
+    parse_toml,
+    read_settings,
+    refuse_unknown,
+)
 from bondwright.errors import InputError, nearest
 from bondwright.run import available_cores
 from bondwright.structure.datasets import data_folder, user_data_folder
@@ -192,14 +197,7 @@ def load_config(path: Path) -> CampaignConfig:
         InputError: not readable, not TOML, an unknown key (the nearest one is named), a wrong
             type, a missing file.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{path}: there is no such file; `bondwright init` makes a campaign folder."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text ({error}).") from error
+    text = read_settings(path, "`bondwright init` makes a campaign folder")
     return parse_config(text, path.parent.resolve(), path.name)
 
 
@@ -209,10 +207,7 @@ def parse_config(text: str, folder: Path, where: str = CONFIG_NAME) -> CampaignC
     Raises:
         InputError: as `load_config`.
     """
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{where}: not valid TOML: {error}.") from error
+    table = parse_toml(text, where)
     known = ["name", "description", "seed", "input", "targets", "stages", "run"]
     refuse_unknown(table, known, where)
     head = from_table(

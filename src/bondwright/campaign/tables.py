@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
 import types
 import typing
 from enum import Enum
@@ -12,6 +13,36 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 from bondwright.errors import BondwrightError, InputError, nearest
 
 T = TypeVar("T")
+
+
+def read_settings(path: Path, made_by: str) -> str:
+    """Return the text of a settings file.
+
+    Args:
+        path: the file.
+        made_by: the command that makes a folder with one, for the message.
+
+    Raises:
+        InputError: it is not there, or not text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file; {made_by}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text ({error}).") from error
+
+
+def parse_toml(text: str, where: str) -> dict[str, Any]:
+    """Return the table of a TOML text.
+
+    Raises:
+        InputError: it is not TOML; `where` stands before the reason.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where}: not valid TOML: {error}.") from error
 
 
 def refuse_unknown(table: dict[str, Any], known: list[str], where: str) -> None:

@@ -3,7 +3,6 @@
 # ruff: noqa: N815 (units stand in names as they are written)
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +11,7 @@ from bondwright.bonding.acceptance import MAX_CHARGE_SPILLING
 from bondwright.bonding.icohp import METHOD, BondSettings
 from bondwright.campaign.config import RunSetting
 from bondwright.campaign.glass.folder import CONFIG_NAME
-from bondwright.campaign.tables import from_table, refuse_unknown
+from bondwright.campaign.tables import from_table, parse_toml, read_settings, refuse_unknown
 from bondwright.errors import InputError
 from bondwright.glasses.composition import parse_composition
 from bondwright.glasses.protocol import Protocol, protocol_of
@@ -179,14 +178,7 @@ def load_config(path: Path) -> GlassConfig:
         InputError: not readable, not TOML, an unknown key (the nearest one is named), a wrong
             type, a missing file.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{path}: there is no such file; `bondwright glass init` makes a project folder."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text ({error}).") from error
+    text = read_settings(path, "`bondwright glass init` makes a project folder")
     return parse_config(text, path.parent.resolve())
 
 
@@ -196,10 +188,7 @@ def parse_config(text: str, folder: Path, where: str = CONFIG_NAME) -> GlassConf
     Raises:
         InputError: as `load_config`.
     """
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{where}: not valid TOML: {error}.") from error
+    table = parse_toml(text, where)
     refuse_unknown(table, [*(f.name for f in fields(_Head)), *_TABLES], where)
     parts = {key: table.get(key, {}) for key in _TABLES}
     for key, part in parts.items():
