@@ -1,6 +1,5 @@
 """Predictions of finished folds on disk, so that an interrupted evaluation continues."""
 
-
 from __future__ import annotations
 
 import hashlib
