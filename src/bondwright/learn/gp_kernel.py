@@ -19,9 +19,9 @@ NAMES = ("curve", "curve_length_A", "linear", "length_A", "smooth", "smooth_leng
 START = (-1.0, -0.7, 0.0, 0.0, -1.0, 0.5, -1.9)
 """Logarithms of the parameters before any data, with `SPREAD` the width of what is expected."""
 SPREAD = 1.5
-JITTER = 3e-3
+JITTER = 1e-3
 """Variance below which noise cannot fall, in units of the error scale squared: a bond of 1 eV errs
-by about 55 meV. Bonds of strained copies of one cell err alike; they would let noise vanish."""
+by about 32 meV. Bonds of strained copies of one cell err alike; they would let noise vanish."""
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ class BondModel:
             say(f"{pair}: {len(b)} bonds")
             models[pair] = _fit(b, standards[pair], thetas[pair], settings, np.arange(len(b)))
         held, groups, rule = _held_out(cells, bonds, standards, thetas, settings, say)
-        factors = calibrate(held)
+        factors = calibrate(held, rule)
         for pair, pair_model in models.items():
             calibration, drift_sd = factors.get(pair, (ASSUMED, float("inf")))
             models[pair] = replace(pair_model, calibration=calibration, drift_sd=drift_sd)
