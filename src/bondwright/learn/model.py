@@ -65,8 +65,8 @@ class ModelSettings:
     min_length_A: float = 1.8
     max_length_A: float = 4.2
     fewest_bonds: int = 20
-    likelihood_bonds: int = 450
-    inducing_bonds: int = 800
+    likelihood_bonds: int = 600
+    inducing_bonds: int = 1500
     chunk: int = 2048
     seed: int = 0
     features: FeatureSettings = field(default_factory=FeatureSettings)
