@@ -20,7 +20,8 @@ from bondwright.learn.training_bonds import common_method, gather
 from bondwright.structure.neighbours import Pairs, neighbour_pairs
 
 DEGREE = 5
-FEWEST_BONDS = 20
+BONDS_PER_DEGREE = 4
+FEWEST_BONDS = 5
 WINDOW_A = (1.8, 4.2)
 
 Array = NDArray[np.float64]
@@ -43,7 +44,9 @@ class _Line:
 
 @dataclass(frozen=True)
 class DistanceModel:
-    """A Chebyshev polynomial of degree 5 in length for each pair of elements.
+    """A Chebyshev polynomial in length for each pair of elements.
+
+    Its degree is 5, and lower for a pair of fewer than 20 bonds: one for every four.
 
     Sigma is the spread of the training labels around it in units of the curve's error scale; it
     knows nothing of environments, and nothing is held out for it.
@@ -66,7 +69,8 @@ class DistanceModel:
         for pair, bonds in gather(cells, WINDOW_A, FEWEST_BONDS).items():
             curve = fit_curve(bonds.length_A, bonds.icohp_eV)
             ends = [curve.shortest_A, curve.longest_A + 1e-9]
-            polynomial = Chebyshev.fit(bonds.length_A, bonds.icohp_eV, DEGREE, domain=ends)
+            degree = min(DEGREE, len(bonds) // BONDS_PER_DEGREE)
+            polynomial = Chebyshev.fit(bonds.length_A, bonds.icohp_eV, degree, domain=ends)
             error = (polynomial(bonds.length_A) - bonds.icohp_eV) / curve.error_scale(
                 bonds.length_A
             )
