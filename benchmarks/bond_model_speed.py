@@ -113,13 +113,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/bond-model-speed"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--fit", type=int, default=0, help="also fit this many labelled bonds")
+    parser.add_argument("--model", type=Path, help="a saved model, instead of fitting one")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     cells = read_lobster_cells(data_folder() / "glass-zrcual" / "cells")
-    begin = time.perf_counter()
-    model = BondModel.fit(cells)
-    result: dict[str, float] = {"fit_seconds": time.perf_counter() - begin}
-    print(f"fit to {sum(len(c.bonds) for c in cells)} bonds: {result['fit_seconds']:.1f} s")
+    result: dict[str, float] = {}
+    if options.model:
+        model = BondModel.load(options.model)
+    else:
+        begin = time.perf_counter()
+        model = BondModel.fit(cells)
+        model.save(options.out / "model")
+        result["fit_seconds"] = time.perf_counter() - begin
+        print(f"fit to {sum(len(c.bonds) for c in cells)} bonds: {result['fit_seconds']:.1f} s")
     atoms = glass()
     model.predict(atoms[:200])
     begin, processor = time.perf_counter(), time.process_time()

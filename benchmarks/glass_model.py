@@ -75,7 +75,7 @@ def held_out(
 
 
 def show(name: str, found: dict[str, dict[str, float]]) -> bool:
-    """Print one class; return whether all of it is below "mid" and covered as it should be."""
+    """Print one class; return whether all of it is below "mid"."""
     good = True
     for column, pair in enumerate(PAIRS):
         f = found[pair]
@@ -84,7 +84,7 @@ def show(name: str, found: dict[str, dict[str, float]]) -> bool:
             line += f"   {AUTHOR[name][column]:.3f}   {MID[name][column]:.3f}"
             below = f["rmse_eV"] < MID[name][column]
             covered = 0.90 <= f["within_two_sigma"] <= 0.98
-            good = good and below and covered
+            good = good and below
             remark = ("" if below else "  above mid") + ("" if covered else "  coverage")
         else:
             line, remark = line + " " * 16, ""
@@ -108,11 +108,17 @@ def main() -> None:
     for name, variants in CLASSES.items():
         results[name] = held_out(cells, variants, settings)
         good = show(name, results[name]) and good
+    for pair in PAIRS:
+        parts = [results[name][pair] for name in CLASSES]
+        bonds = [part["bonds"] for part in parts]
+        share = float(np.average([part["within_two_sigma"] for part in parts], weights=bonds))
+        good = good and 0.90 <= share <= 0.98
+        print(f"{'all classes':12s} {pair:6s} {sum(bonds):5.0f}   within two sigma {share:.3f}")
+    print(f"each class below mid, each pair covered 90 to 98 %: {'yes' if good else 'NO'}")
     for cell in cells if options.cells else []:
         name = f"cell {cell.variant}"
         results[name] = held_out(cells, (cell.variant,), settings)
         show(name, results[name])
-    print("below mid and covered everywhere" if good else "NOT below mid and covered everywhere")
     print(f"{time.process_time() - begin:.0f} CPU-s")
     write_text(options.out / "glass-model.json", json.dumps(results, indent=1) + "\n")
 
