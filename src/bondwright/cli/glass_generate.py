@@ -97,8 +97,7 @@ def generate(
         cells=cells or config.cells,
         potential=potential.resolve() if potential else config.potential,
         compositions=tuple(dict.fromkeys(names)) or config.compositions,
-        # A slow quench takes hours, and says so before; nothing is gained by stopping it.
-        run=replace(config.run, time_limit_s=1e9, **({"workers": workers} if workers else {})),
+        run=replace(config.run, **({"workers": workers} if workers else {})),
     )
     if rate is not None or changes:
         config = replace(config, protocol=protocol_of(rate or config.protocol.name, **changes))

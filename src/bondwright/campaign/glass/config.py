@@ -65,7 +65,7 @@ class GlassRunSetting(RunSetting):
     """How the work is done, as in a campaign; a label of 100 atoms takes 5 to 10 minutes.
 
     Attributes:
-        time_limit_s: seconds after which one label or melt-quench is stopped.
+        time_limit_s: seconds after which one label is stopped.
         memory_mb: memory that one of them may take, MiB.
         label_minutes: `run` begins no further label after so many minutes; 0 sets no limit.
     """

@@ -234,7 +234,7 @@ def _large_glass(folder: GlassFolder, config: GlassConfig, watchers: Watchers) -
         run_seed(config, CellName(composition, name)),
         config.potential,
     )
-    limits = Resources(config.run.time_limit_s, config.run.memory_mb)
+    limits = Resources(None, config.run.memory_mb)
     with LocalPool(1, log=folder.log, tasks_per_worker=1) as pool:
         result = pool.submit(run_quench_in, (task, target), limits).result()
     why = result.value if result.status is TaskStatus.DONE else result.message

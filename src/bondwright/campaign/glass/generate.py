@@ -13,8 +13,8 @@ from bondwright.campaign.glass.config import GlassConfig
 from bondwright.campaign.glass.costs import Cost, add_cost
 from bondwright.campaign.glass.folder import CellName, GlassFolder
 from bondwright.errors import BondwrightError
-from bondwright.glasses.cell import read_cell, write_cell
-from bondwright.glasses.checks import check_cell
+from bondwright.glasses.cell import GlassCell, read_cell, write_cell
+from bondwright.glasses.checks import check_cell, failed_verdict
 from bondwright.glasses.composition import parse_composition
 from bondwright.glasses.errors import GlassError
 from bondwright.glasses.melt_quench import melt_quench
@@ -114,7 +114,7 @@ def make_cells(
         parsed.counts(config.atoms)
         choose_potential(parsed.elements, config.potential)
     workers = min(config.run.worker_count, len(missing))
-    limits = Resources(config.run.time_limit_s, config.run.memory_mb)
+    limits = Resources(None, config.run.memory_mb)  # it resumes: nothing is gained by stopping it
     waiting = list(reversed(missing))
     running: dict[Future[TaskResult], CellName] = {}
     began = time.monotonic()
@@ -157,15 +157,17 @@ def run_quench_in(task: QuenchTask, target: Path) -> str:
     """Make one cell in a folder of its own choice; otherwise as `run_quench`."""
     composition = parse_composition(task.name.composition)
     try:
-        made = melt_quench(
-            composition,
-            task.atoms,
-            task.protocol,
-            task.seed,
-            target,
-            choose_potential(composition.elements, task.potential),
-        )
+        potential = choose_potential(composition.elements, task.potential)
+        made = melt_quench(composition, task.atoms, task.protocol, task.seed, target, potential)
     except GlassError as error:
+        verdict = failed_verdict(error)  # a cell that came to nothing is data too
+        protocol, model = task.protocol.to_json(), potential.to_json()
+        write_cell(
+            target,
+            GlassCell(
+                composition.name, None, task.seed, {}, model, protocol, {}, verdicts=(verdict,)
+            ),
+        )
         return f"{error.reason}: {error}"
     except BondwrightError as error:
         return str(error)
