@@ -71,7 +71,7 @@ class GlassRunSetting(RunSetting):
     """
 
     time_limit_s: float = 7200.0
-    memory_mb: int = 8192
+    memory_mb: int = 12288
     label_minutes: float = 0.0
 
     def __post_init__(self) -> None:
