@@ -22,6 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 # Without a compiler there is no GPAW, and the example ends before DFT.
 run: $(STAMP)
 	$(BIN)/bondwright run examples/tio2 $$($(BIN)/python -c 'import gpaw.cgpaw' 2>/dev/null || echo --without dft)
+	$(BIN)/bondwright glass run examples/glass
 
 test: check
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
