@@ -211,7 +211,7 @@ def _proposal(
 
 
 def random_choice(
-    candidates: Sequence[CandidateCell], budget: float, seed: int
+    candidates: Sequence[CandidateCell], budget: float, seed: int | Sequence[int]
 ) -> list[CandidateCell]:
     """Return candidates in a seeded order, as many as the budget pays: the control of `propose`.
 

@@ -28,6 +28,8 @@ from numpy.typing import NDArray
 from bondwright.learn.bond_curves import REFERENCE_A, StrengthTable
 from bondwright.structure.neighbours import Pairs, neighbour_pairs
 
+VERSION = 1
+"""Raised when other numbers come out for the same settings: what was kept is then made anew."""
 FAR_A = 1e3
 """Where a neighbour that is not there stands."""
 SELF_A = 1e-3

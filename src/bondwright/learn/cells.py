@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cmp_to_key
 from pathlib import Path
 
+import numpy as np
 from ase import Atoms
 
 from bondwright.bonding.lobster import read_lobster_folder
 from bondwright.bonding.pairs import pair_label
 from bondwright.bonding.table import BondTable
 from bondwright.errors import InputError
-from bondwright.structure.identity import composition
+from bondwright.structure.identity import composition, content_hash
 from bondwright.structure.parsed import ReadLimits
 from bondwright.structure.sandbox import parse_texts
 from bondwright.structure.texts import decode, read_bytes
@@ -42,6 +44,15 @@ class LabelledCell:
     def atoms(self) -> Atoms:
         """The structure."""
         return self.bonds.atoms
+
+
+def cell_hash(cell: LabelledCell) -> str:
+    """Return the SHA-256 of a cell's name, method, structure, bonds and labels."""
+    digest = hashlib.sha256(f"{cell.name}|{cell.bonds.method}|".encode())
+    digest.update(content_hash(cell.atoms).encode())
+    digest.update(np.ascontiguousarray(cell.bonds.keys(), dtype="<i8").tobytes())
+    digest.update(np.ascontiguousarray(cell.bonds.icohp_eV, dtype="<f8").tobytes())
+    return digest.hexdigest()
 
 
 def composition_name(atoms: Atoms) -> str:

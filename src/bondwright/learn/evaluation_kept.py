@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bondwright.learn.cells import LabelledCell
-from bondwright.structure.identity import content_hash
+from bondwright.learn.cells import LabelledCell, cell_hash
 from bondwright.structure.write import write_bytes
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class KeptFolds:
         window_A: tuple[float, float],  # noqa: N803
     ) -> Path:
         """Return the file of a fold, named after everything that its predictions depend on."""
-        sides = [[_digest(cell) for cell in side] for side in (train, test)]
+        sides = [[cell_hash(cell) for cell in side] for side in (train, test)]
         text = json.dumps([self.settings, model, sides, list(window_A)])
         return self.folder / f"{model}-{hashlib.sha256(text.encode()).hexdigest()[:24]}.parquet"
 
@@ -64,12 +63,3 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
     table = pa.Table.from_pandas(frame, preserve_index=False)
     pq.write_table(table.replace_schema_metadata(None), buffer, compression="zstd")
     write_bytes(path, buffer.getvalue())
-
-
-def _digest(cell: LabelledCell) -> str:
-    """Return a digest of a cell's name, structure and labels."""
-    found = hashlib.sha256(f"{cell.name}\n{cell.bonds.method}\n".encode())
-    found.update(content_hash(cell.atoms).encode())
-    found.update(cell.bonds.keys().astype("<i8").tobytes())
-    found.update(cell.bonds.icohp_eV.astype("<f8").tobytes())
-    return found.hexdigest()

@@ -17,13 +17,13 @@ from safetensors.torch import save as save_tensors
 
 from bondwright.errors import InputError
 from bondwright.learn.bond_curves import BondCurve, StrengthTable
-from bondwright.learn.bond_features import FeatureMaker, FeatureSettings
+from bondwright.learn.bond_features import VERSION, FeatureMaker, FeatureSettings
 from bondwright.learn.gp_kernel import Inputs
 from bondwright.learn.gp_sparse import SparseGP
 from bondwright.learn.pair_model import PairModel, Standard
 from bondwright.structure.write import write_bytes, write_text
 
-FORMAT = "bondwright bond model 1"
+FORMAT = f"bondwright bond model {VERSION}"
 Settings = TypeVar("Settings")
 
 

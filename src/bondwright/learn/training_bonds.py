@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from bondwright.bonding.pairs import split_pair
 from bondwright.bonding.table import BondTable
 from bondwright.errors import InputError
-from bondwright.learn.cells import LabelledCell
-from bondwright.structure.identity import content_hash
+from bondwright.learn.cells import LabelledCell, cell_hash
 from bondwright.structure.neighbours import Pairs
 
 Array = NDArray[np.float64]
@@ -107,11 +106,4 @@ def elements_of(pairs: Mapping[str, TrainingBonds]) -> list[str]:
 
 def training_hash(cells: Sequence[LabelledCell]) -> str:
     """Return the SHA-256 of names, structures, bonds and labels, whatever the order of cells."""
-    digests = []
-    for cell in cells:
-        digest = hashlib.sha256(f"{cell.name}|{cell.bonds.method}|".encode())
-        digest.update(content_hash(cell.atoms).encode())
-        digest.update(np.ascontiguousarray(cell.bonds.keys(), dtype="<i8").tobytes())
-        digest.update(np.ascontiguousarray(cell.bonds.icohp_eV, dtype="<f8").tobytes())
-        digests.append(digest.hexdigest())
-    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
+    return hashlib.sha256("".join(sorted(cell_hash(cell) for cell in cells)).encode()).hexdigest()

@@ -10,8 +10,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-import numpy as np
-
 from bondwright.campaign.glass.candidates import Candidates, gather
 from bondwright.campaign.glass.config import GlassConfig
 from bondwright.campaign.glass.folder import CellName, GlassFolder
@@ -32,7 +30,7 @@ from bondwright.campaign.glass.rounds import (
     write_round,
 )
 from bondwright.errors import InputError
-from bondwright.learn.acquisition import CandidateCell, Proposal, propose
+from bondwright.learn.acquisition import CandidateCell, Proposal, propose, random_choice
 from bondwright.learn.cells import LabelledCell
 from bondwright.learn.evaluation import Evaluation
 from bondwright.learn.policy import Decision, PolicyLimits, decide
@@ -252,12 +250,10 @@ class _Loop:
     def _choose(
         self, model: ModelVersion, found: Candidates, count: int, number: int
     ) -> list[dict[str, object]]:
-        if self.strategy == "random":
-            random = np.random.default_rng([self.config.seed, number])
-            names = sorted(found.cells)
-            picked = random.permutation(len(names))[:count]
-            return [{"name": names[k], "reason": "drawn at random."} for k in picked]
         candidates = [CandidateCell(name, atoms) for name, atoms in found.cells.items()]
+        if self.strategy == "random":
+            drawn = random_choice(candidates, count, [self.config.seed, number])
+            return [{"name": cell.name, "reason": "drawn at random."} for cell in drawn]
         proposals = propose(
             model.model(), candidates, self._training_cells(), count, progress=self.tell.say
         )

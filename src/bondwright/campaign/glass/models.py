@@ -21,6 +21,7 @@ from bondwright.learn.evaluation import Evaluation, Fit, evaluate
 from bondwright.learn.evaluation_kept import KeptFolds
 from bondwright.learn.learning_curve import LearningCurve, learning_curve
 from bondwright.learn.model import BondModel, ModelSettings
+from bondwright.learn.model_file import FORMAT
 from bondwright.learn.splits import (
     Split,
     split_by_cell,
@@ -147,7 +148,9 @@ def evaluate_model(
     fit = fit_with(settings_of(config))
     with measured(folder.costs, "evaluate", f"model {model.version}, {name}") as cost:
         # Finished folds are kept: an interrupted evaluation goes on, and a later one reuses them.
-        kept = KeptFolds(folder.root / "evaluations", json.dumps(model.record["settings"]))
+        kept = KeptFolds(
+            folder.root / "evaluations", json.dumps([FORMAT, model.record["settings"]])
+        )
         found = evaluate(fit, cells, chosen, kept=kept, progress=progress)
         cost.count = len(chosen.folds)
     found.write(model.folder / "evaluation" / name)

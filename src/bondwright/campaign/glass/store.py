@@ -25,6 +25,7 @@ from bondwright.campaign.glass.folder import GlassFolder
 from bondwright.campaign.glass.labels import LabelRecord, accepted, load_cell
 from bondwright.campaign.glass.training_set import labels_hash
 from bondwright.errors import InputError
+from bondwright.learn import bond_features
 from bondwright.learn.bond_curves import fit_curve, strength_table
 from bondwright.learn.bond_features import FeatureMaker, FeatureSettings
 from bondwright.learn.cells import LabelledCell
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 DESCRIPTOR = "descriptor"
-DESCRIPTOR_VERSION = 1
-"""Raised when `learn.bond_features` gives other numbers for the same settings."""
 _CHUNK = 500
 _FORMAT = "bondwright-glass-features/1"
 _HEADER = b"bondwright"
@@ -186,7 +185,7 @@ def _header(record: LabelRecord, cell: LabelledCell, maker: FeatureMaker) -> dic
         "labels_sha256": labels_hash(cell.bonds),
         "method": cell.bonds.method,
         "descriptor": {
-            "version": DESCRIPTOR_VERSION,
+            "version": bond_features.VERSION,
             "settings": json.loads(json.dumps(asdict(maker.settings))),
             "elements": list(maker.table.elements),
             "level": np.round(maker.table.level, 12).tolist(),
