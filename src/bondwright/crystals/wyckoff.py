@@ -167,12 +167,31 @@ def locate(
     Raises:
         InputError: the number is not in 1..230.
     """
-    for place in positions(space_group):
-        values = parameters_of(space_group, place.letter, point, tolerance)
-        if len(values):
-            smallest = min(np.round(values, 9) % 1.0, key=tuple)
-            return place.letter, tuple(float(value) for value in smallest)
-    raise AssertionError("the general position holds every point")
+    matrices, constants, free = _representatives(_checked(space_group))
+    rotations, translations = symmetry_operations(space_group)
+    images = rotations @ np.asarray(point, dtype=float) + translations
+    values = (images[None] - constants[:, None]) * free[:, None]  # (positions, operations, 3)
+    missed = images[None] - constants[:, None] - values @ matrices.transpose(0, 2, 1)
+    missed -= np.rint(missed)
+    fits = (np.abs(missed) <= tolerance).all(axis=2)
+    most_special = int(fits.any(axis=1).argmax())
+    place = positions(space_group)[most_special]
+    candidates = values[most_special][fits[most_special]][:, list(place.free)]
+    smallest = min(map(tuple, np.round(candidates % 1.0, 9) % 1.0))
+    return place.letter, tuple(float(value) for value in smallest)
+
+
+@cache
+def _representatives(
+    space_group: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Return matrices (n, 3, 3), constants (n, 3) and free coordinates (n, 3) of all positions."""
+    places = positions(space_group)
+    return (
+        np.array([place.rotations[0] for place in places]),
+        np.array([place.translations[0] for place in places]),
+        np.array([[axis in place.free for axis in range(3)] for place in places]),
+    )
 
 
 @cache
