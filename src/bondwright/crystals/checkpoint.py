@@ -172,7 +172,11 @@ def build_network(config: NetworkConfig, tensors: Mapping[str, Tensor], source: 
             )
         if not tensors[name].isfinite().all():
             raise InputError(f"{source}: {name} holds numbers that are not finite.")
-    state = {name: tensor.float().contiguous() for name, tensor in tensors.items()}
+    # Copies: what safetensors and torch give may lie in the mapped file.
+    state = {
+        name: tensor.float().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
     network.load_state_dict(state, assign=True)
     return network.eval().requires_grad_(False)
 

@@ -70,7 +70,7 @@ class Block(nn.Module):
         self.up = nn.Linear(width, 4 * width, bias=bias)
         self.down = nn.Linear(4 * width, width, bias=bias)
         self.dropout = nn.Dropout(config.dropout)
-        self.approximate = "tanh" if config.activation == "gelu_new" else "none"
+        self.activation = _tanh_gelu if config.activation == "gelu_new" else functional.gelu
 
     def forward(self, x: Tensor, attend: Attend) -> Tensor:
         """Change vectors (..., width); `attend` decides who sees whom."""
@@ -79,7 +79,7 @@ class Block(nn.Module):
         if added is not None:
             change = change + added
         x = x + self.dropout(change)
-        hidden = functional.gelu(self.up(self.norm_2(x)), approximate=self.approximate)
+        hidden = self.activation(self.up(self.norm_2(x)))
         changed: Tensor = x + self.dropout(self.down(hidden))
         return changed
 
@@ -257,3 +257,11 @@ def _positions(ids: Tensor, segments: Tensor | None) -> Tensor:
     new = torch.ones_like(segments, dtype=torch.bool)
     new[:, 1:] = segments[:, 1:] != segments[:, :-1]
     return order - torch.where(new, order, 0).cummax(dim=1).values
+
+
+def _tanh_gelu(x: Tensor) -> Tensor:
+    """Return GPT-2's approximation of GELU, 0.5 x (1 + tanh(u)) with u = sqrt(2/pi) (x + c x^3)."""
+    if x.device.type != "cpu":
+        return functional.gelu(x, approximate="tanh")
+    # The same as x sigmoid(2 u), which takes half the time on a CPU: its tanh is slow.
+    return x * torch.sigmoid(x * (1.5957691216057308 + 0.07135481627260025 * x * x))
