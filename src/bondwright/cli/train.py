@@ -1,4 +1,4 @@
-"""`bondwright train`: property models."""
+"""`bondwright train`: property models and the crystal language model."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from typing import Annotated
 
 import typer
 
+from bondwright.cli import train_crystals
 from bondwright.cli.console import progress_bar, say, say_json
 from bondwright.cli.types import Json
 
-app = typer.Typer(help="Train property models.", no_args_is_help=True)
+app = typer.Typer(
+    help="Train property models and the crystal language model.", no_args_is_help=True
+)
+app.command("crystals")(train_crystals.crystals)
 
 
 @app.callback()
 def _group() -> None:
-    """Train property models."""
+    """Train property models and the crystal language model."""
 
 
 @app.command("band-gap")

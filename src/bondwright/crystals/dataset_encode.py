@@ -1,0 +1,140 @@
+"""Structures as tokens, many at a time in worker processes, each with its outcome.
+
+What was encoded lands in a folder piece by piece, so that a preparation that was stopped goes on
+where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from ase import Atoms
+
+from bondwright.crystals.crystal import from_atoms
+from bondwright.crystals.dialect import Dialect
+from bondwright.crystals.dialects import dialect
+from bondwright.errors import InputError
+from bondwright.screen import reference_chunks
+from bondwright.screen.hull import reduced_formula
+from bondwright.screen.workers import Stop, run_chunks
+
+VERSION = 1
+"""Of this encoding; pieces of another version are not used again."""
+
+KEPT = "kept"
+NO_SYMMETRY = "no-symmetry"
+NOT_IN_VOCABULARY = "not-in-vocabulary"
+NOT_LOSSLESS = "not-lossless"
+
+SCHEMA = pa.schema(
+    {
+        "key": pa.string(),
+        "outcome": pa.string(),
+        "reason": pa.string(),
+        "formula": pa.string(),
+        "space_group": pa.int16(),
+        "atoms": pa.int32(),
+        "ids": pa.list_(pa.int16()),
+    }
+)
+_CHUNK = 100
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How structures become tokens.
+
+    Attributes:
+        dialect: name of the dialect.
+        symprec: tolerance of the space group, Å.
+    """
+
+    dialect: str
+    symprec: float
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits that change whenever the tokens could."""
+        tokens = "\0".join(dialect(self.dialect).vocabulary.tokens)
+        text = f"{VERSION}\0{self.dialect}\0{self.symprec!r}\0{tokens}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def encode_all(
+    structures: Iterable[tuple[str, Atoms]],
+    encoding: Encoding,
+    folder: Path,
+    *,
+    processes: int,
+    stop: Stop,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Encode structures that `folder` does not hold yet; return every row it then holds.
+
+    Args:
+        structures: (key, atoms); taken as they are needed.
+        encoding: how.
+        folder: of the pieces; made when needed.
+        processes: worker processes.
+        stop: asked between pieces; what is encoded by then is kept.
+        progress: told how many structures have been taken.
+
+    Returns:
+        key -> row of `SCHEMA`.
+    """
+    held = set(reference_chunks.load(folder, SCHEMA, ["key"]).column("key").to_pylist())
+    taken = 0
+
+    def missing() -> Iterator[tuple[str, Atoms]]:
+        nonlocal taken
+        for key, atoms in structures:
+            taken += 1
+            if key not in held:
+                yield key, atoms
+
+    source = missing()
+    chunks = ((encoding, chunk) for chunk in iter(lambda: list(islice(source, _CHUNK)), []))
+    for rows in run_chunks(encode_chunk, chunks, processes=processes, stop=stop):
+        reference_chunks.land(folder, rows, SCHEMA)
+        if progress:
+            progress(taken)
+    return {row["key"]: row for row in reference_chunks.load(folder, SCHEMA).to_pylist()}
+
+
+def encode_chunk(chunk: tuple[Encoding, list[tuple[str, Atoms]]]) -> list[dict[str, Any]]:
+    """Encode some structures; the function that the worker processes run."""
+    encoding, structures = chunk
+    spoken = dialect(encoding.dialect)
+    return [{"key": key, **_encode(atoms, spoken, encoding.symprec)} for key, atoms in structures]
+
+
+def _encode(atoms: Atoms, spoken: Dialect, symprec: float) -> dict[str, Any]:
+    """Return the row of one structure, without its key."""
+    row: dict[str, Any] = {"outcome": KEPT, "reason": "", "ids": []}
+    try:
+        crystal = from_atoms(atoms, symprec)
+    except InputError as error:
+        return {**row, "outcome": NO_SYMMETRY, "reason": str(error)}
+    row |= {
+        "formula": reduced_formula(crystal.counts),
+        "space_group": crystal.space_group,
+        "atoms": sum(crystal.counts.values()),
+    }
+    try:
+        ids = spoken.encode(crystal)
+    except InputError as error:
+        return {**row, "outcome": NOT_IN_VOCABULARY, "reason": str(error)}
+    try:
+        again = spoken.decode(ids)
+    except InputError as error:
+        return {**row, "outcome": NOT_LOSSLESS, "reason": str(error)}
+    if (again.counts, again.space_group) != (crystal.counts, crystal.space_group):
+        reason = f"{crystal.counts} in {crystal.space_group} came back as {again.counts} in "
+        return {**row, "outcome": NOT_LOSSLESS, "reason": f"{reason}{again.space_group}"}
+    return {**row, "ids": ids}
