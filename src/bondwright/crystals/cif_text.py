@@ -11,14 +11,32 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bondwright.crystals.cif_vocabulary import ELEMENT_FACTS, ELEMENTS, GROUP_SYMBOLS, PAULING
+from bondwright.crystals.cif_vocabulary import (
+    CRYSTALLM,
+    CRYSTALLM_PI,
+    ELEMENT_FACTS,
+    ELEMENTS,
+    GROUP_SYMBOLS,
+    PAULING,
+    CifVocabulary,
+    cell_formula,
+    formula_order,
+    structural_formula,
+)
 from bondwright.crystals.crystal import Crystal, Site
-from bondwright.crystals.wyckoff import locate, orbit, parameters_of, position
+from bondwright.crystals.wyckoff import (
+    WyckoffPosition,
+    locate,
+    orbit,
+    parameters_of,
+    position,
+)
 from bondwright.errors import InputError
 from bondwright.structure.candidate import SiteRow
 from bondwright.structure.cif_sites import read_sites
@@ -53,10 +71,6 @@ _SITE_TAGS = (
     "_atom_site_occupancy",
 )
 
-# Formulas that chemists do not reduce: as many atoms as they show are one unit.
-_UNREDUCED = frozenset({"LiO", "NaO", "KO", "HO", "CsO", "RbO", "O", "N", "F", "Cl", "H"})
-# A last pair of elements closer than this in electronegativity is written as a group: Ca(NO3)2.
-_GROUP_LIMIT = 1.65
 _PART = re.compile(r"([A-Z][a-z]?)(\d*)\s*")
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?\d*\s*)+")
 
@@ -105,9 +119,7 @@ class Layout:
         )
         text = "".join(f"{tag} {self.opening}{value}{self.closing}\n" for tag, value in lines)
         total = f"'{self.opening}{cell_formula(counts, ' ')}{self.closing}'"
-        return (
-            f"{self.closing}\n{text}_chemical_formula_sum {total}\n_cell_volume {self.opening}"
-        )
+        return f"{self.closing}\n{text}_chemical_formula_sum {total}\n_cell_volume {self.opening}"
 
     def before_sites(self, counts: Mapping[str, int]) -> str:
         """Return the text between the volume and the first site."""
@@ -143,55 +155,27 @@ class Layout:
         return "loop_\n" + "".join(f"{self.indent}{tag}\n" for tag in tags)
 
 
-PLAIN = Layout()
-"""CrystaLLM; an empty line ends the text."""
+@dataclass(frozen=True)
+class CifSpec:
+    """A dialect: its tokens and its marks."""
 
-BRACKETED = Layout(begin="<bos>\n", end="<eos>", opening="[", closing="]", indent=" ")
-"""CrystaLLM-pi."""
+    vocabulary: CifVocabulary
+    layout: Layout
 
-
-def formula_order(elements: Iterable[str]) -> list[str]:
-    """Return elements as formulas list them: by electronegativity, then by name."""
-    return sorted(elements, key=lambda element: (PAULING[element], element))
-
-
-def cell_formula(counts: Mapping[str, int], separator: str = "") -> str:
-    """Return the formula of the whole cell, such as "Ti2O4"."""
-    return separator.join(f"{element}{counts[element]}" for element in formula_order(counts))
+    @property
+    def name(self) -> str:
+        """Name of the dialect."""
+        return self.vocabulary.name
 
 
-def structural_formula(counts: Mapping[str, int]) -> tuple[str, int]:
-    """Return the reduced formula as pymatgen spells it, and how many units the cell holds.
-
-    Args:
-        counts: atoms of each element in the cell.
-
-    Returns:
-        The formula ("TiO2", "Ca(NO3)2", "O2"), and the units. Zero units where the cell holds half
-        a unit of a formula that is not reduced further, such as one atom of oxygen.
-    """
-    divisor = math.gcd(*counts.values())
-    order = formula_order(counts)
-    group = ""
-    if len(order) >= 3 and PAULING[order[-1]] - PAULING[order[-2]] < _GROUP_LIMIT:
-        pair = {element: counts[element] // divisor for element in order[-2:]}
-        times = math.gcd(*pair.values())
-        if times > 1:
-            group = f"({_reduced(pair, order[-2:], times)}){times}"
-            order = order[:-2]
-    formula = _reduced(counts, order, divisor) + group
-    if formula not in _UNREDUCED:
-        return formula, divisor
-    return _reduced({element: 2 for element in order}, order, 1), divisor // 2
+# An empty line ends the text of the first; both write CIF.
+CRYSTALLM_SPEC = CifSpec(CRYSTALLM, Layout())
+CRYSTALLM_PI_SPEC = CifSpec(
+    CRYSTALLM_PI, Layout(begin="<bos>\n", end="<eos>", opening="[", closing="]", indent=" ")
+)
 
 
-def _reduced(counts: Mapping[str, int], order: Iterable[str], divisor: int) -> str:
-    """Return a formula with its counts divided; a count of one is not written."""
-    numbers = ((element, counts[element] // divisor) for element in order)
-    return "".join(element + (str(n) if n > 1 else "") for element, n in numbers)
-
-
-def write_cif(crystal: Crystal, layout: Layout, dialect: str) -> str:
+def write_cif(crystal: Crystal, spec: CifSpec) -> str:
     """Return the text of a crystal.
 
     Each orbit is represented by the first of its points in the order of x, y, z. Sites are ordered
@@ -199,14 +183,13 @@ def write_cif(crystal: Crystal, layout: Layout, dialect: str) -> str:
 
     Args:
         crystal: the crystal.
-        layout: of the dialect.
-        dialect: its name, for error messages.
+        spec: the dialect.
 
     Raises:
         InputError: an element or space group that the vocabulary lacks; no sites.
     """
-    check_vocabulary(crystal.counts, crystal.space_group, dialect)
-    counts = crystal.counts
+    counts, layout = crystal.counts, spec.layout
+    check_vocabulary(counts, crystal.space_group, spec.name)
     if not counts:
         raise InputError("a crystal without sites has no text; give it at least one.")
     numbers = [*crystal.lengths, *crystal.angles]
@@ -255,17 +238,18 @@ def ordered_sites(crystal: Crystal) -> list[Site]:
 
 def _first_point(crystal: Crystal, site: Site) -> tuple[float, float, float]:
     """Return the point of a site's orbit that comes first in the order of x, y, z."""
-    if site.letter:
-        fitting = parameters_of(crystal.space_group, site.letter, site.position, ROUNDING)
-        letter, parameters = site.letter, fitting[0] if len(fitting) else None
+    group, letter = crystal.space_group, site.letter
+    if letter:
+        fitting = parameters_of(group, letter, site.position, ROUNDING)
+        parameters = fitting[0] if len(fitting) else None
     else:
-        letter, parameters = locate(crystal.space_group, site.position, ROUNDING)
-    if parameters is None or position(crystal.space_group, letter).multiplicity != site.multiplicity:
+        letter, parameters = locate(group, site.position, ROUNDING)
+    if parameters is None or position(group, letter).multiplicity != site.multiplicity:
         raise InputError(
             f"{site.element} at {site.position} is on no position {site.multiplicity}"
-            f"{site.letter} of space group {crystal.space_group}."
+            f"{site.letter} of space group {group}."
         )
-    points = orbit(crystal.space_group, letter, parameters)
+    points = orbit(group, letter, parameters)
     x, y, z = min(points.tolist(), key=_key)
     return x, y, z
 
@@ -275,9 +259,7 @@ def _key(point: Iterable[float]) -> tuple[float, ...]:
     return tuple(round(x, _NOISE) % 1.0 for x in point)
 
 
-def cell_volume(
-    lengths: tuple[float, float, float], angles: tuple[float, float, float]
-) -> float:
+def cell_volume(lengths: tuple[float, float, float], angles: tuple[float, float, float]) -> float:
     """Return the volume (Å³) of a cell of lengths in Å and angles in degrees."""
     x, y, z = (math.cos(math.radians(angle)) for angle in angles)
     return math.prod(lengths) * math.sqrt(max(0.0, 1 + 2 * x * y * z - x * x - y * y - z * z))
@@ -349,17 +331,33 @@ def _read_site(row: SiteRow, group: int) -> Site:
             f"site {row.label} is occupied by {row.occupancy:g}; only full sites can be read."
         )
     letter, parameters = locate(group, row.position, ROUNDING)
-    multiplicity = position(group, letter).multiplicity
-    if row.multiplicity not in (None, multiplicity):
+    place = position(group, letter)
+    if row.multiplicity not in (None, place.multiplicity):
         raise InputError(
             f"site {row.label} at {row.position} is said to have multiplicity "
-            f"{row.multiplicity}; this place in space group {group} has {multiplicity}{letter}."
+            f"{row.multiplicity}; in space group {group} this is {place.multiplicity}{letter}."
         )
-    points = orbit(group, letter, parameters)
-    apart = points - row.position
-    nearest = np.abs(apart - np.rint(apart)).max(axis=1).argmin()
-    x, y, z = points[nearest].tolist()
-    return Site(row.symbol, multiplicity, letter, (x, y, z))
+    x, y, z = _nearest_point(place, parameters, np.array(row.position)).tolist()
+    return Site(row.symbol, place.multiplicity, letter, (x, y, z))
+
+
+def _nearest_point(
+    place: WyckoffPosition, parameters: Sequence[float], written: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the point of a position that is nearest to rounded coordinates, in [0, 1).
+
+    All three coordinates decide: (0.1665, 0.3331) on (x, 2x) is x = 0.16654, which is printed as
+    it was written; x = 0.16655, half of the second alone, is not.
+    """
+    values = np.zeros(3)
+    values[list(place.free)] = parameters
+    off = written - (place.rotations @ values + place.translations)
+    nearest = int(np.abs(off - np.rint(off)).max(axis=1).argmin())
+    slopes = place.rotations[nearest][:, list(place.free)]
+    start = place.rotations[nearest] @ values + place.translations[nearest]
+    missed = written - start - np.rint(written - start)
+    change = np.linalg.lstsq(slopes, missed)[0] if place.free else np.zeros(0)
+    return np.asarray((start + slopes @ change) % 1.0 % 1.0)
 
 
 def _check_formulas(block: Block, counts: Mapping[str, int]) -> None:

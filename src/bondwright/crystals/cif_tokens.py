@@ -11,13 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from bondwright.crystals.cif_vocabulary import (
-    CRYSTALLM,
-    CRYSTALLM_PI,
-    GROUP_SUFFIX,
-    UNKNOWN,
-    CifVocabulary,
-)
+from bondwright.crystals.cif_vocabulary import GROUP_SUFFIX, UNKNOWN, CifVocabulary
 from bondwright.errors import InputError
 
 _BLANKS = re.compile(r"[ \t]+")

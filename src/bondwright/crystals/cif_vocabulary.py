@@ -1,4 +1,4 @@
-"""The tokens of the two published CIF dialects, and the element facts that their texts quote.
+"""The words of the two published CIF dialects: tokens, element facts, formulas.
 
 CrystaLLM (371 tokens; Antunes et al., Nat. Commun. 2024, doi:10.1038/s41467-024-54639-7) and its
 successor CrystaLLM-pi (377 tokens). The order of the tokens is a contract: a token's id is its
@@ -7,6 +7,8 @@ place here, and trained weights know tokens by id only.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,7 +16,7 @@ _ELEMENTS = """
 Si C Pb I Br Cl Eu O Fe Sb In S N U Mn Lu Se Tl Hf Ir Ca Ta Cr K Pm Mg Zn Cu Sn Ti B W P H Pd As
 Co Np Tc Hg Pu Al Tm Tb Ho Nb Ge Zr Cd V Sr Ni Rh Th Na Ru La Re Y Er Ce Pt Ga Li Cs F Ba Te Mo Gd
 Pr Bi Sc Ag Rb Dy Yb Nd Au Os Pa Sm Be Ac Xe Kr He Ne Ar
-""".split()
+"""
 
 _TAGS = """
 _cell_length_b _atom_site_occupancy _atom_site_attached_hydrogens _cell_length_a _cell_angle_beta
@@ -25,7 +27,7 @@ _atom_site_type_symbol _cell_length_c _atom_site_B_iso_or_equiv _symmetry_equiv_
 _cell_volume _atom_site_fract_z _cell_angle_alpha _cell_formula_units_Z loop_ data_
 _atom_type_symbol _atom_type_electronegativity _atom_type_radius _atom_type_ionic_radius
 _atom_type_oxidation_number
-""".split()
+"""
 
 _PUNCTUATION = ["x", "y", "z", ".", "(", ")", "+", "-", "/", "'", ",", " ", "\n"]
 
@@ -54,10 +56,10 @@ _GROUPS = """
 214 I4_132 209 F432 33 Pna2_1 68 Ccce 73 Ibca 128 P4/mnc 109 I4_1md 19 P2_12_12_1 167 R-3c
 199 I2_13 115 P-4m2 223 Pm-3n 107 I4mm 216 F-43m 58 Pnnm 114 P-42_1c 65 Cmmm 183 P6mm 101 P4_2cm
 84 P4_2/m 229 Im-3m 226 Fm-3c 80 I4_1 103 P4cc 67 Cmme
-""".split()
+"""
 
 GROUP_SYMBOLS: dict[int, str] = {
-    int(number): symbol for number, symbol in zip(_GROUPS[::2], _GROUPS[1::2], strict=True)
+    int(number): symbol for number, symbol in zip(*[iter(_GROUPS.split())] * 2, strict=True)
 }
 """Symbol of every space group that the vocabularies hold, by International Tables number."""
 
@@ -89,15 +91,13 @@ class CifVocabulary:
     @cached_property
     def group_numbers(self) -> dict[int, int]:
         """Space-group number by token id."""
-        return {
-            self.ids[symbol + GROUP_SUFFIX]: number for number, symbol in GROUP_SYMBOLS.items()
-        }
+        return {self.ids[symbol + GROUP_SUFFIX]: number for number, symbol in GROUP_SYMBOLS.items()}
 
 
 _BASE = (
-    *_ELEMENTS,
+    *_ELEMENTS.split(),
     *"0123456789",
-    *_TAGS,
+    *_TAGS.split(),
     *_PUNCTUATION,
     *(symbol + GROUP_SUFFIX for symbol in GROUP_SYMBOLS.values()),
     UNKNOWN,
@@ -111,7 +111,7 @@ CRYSTALLM_PI = CifVocabulary(
     pad=len(_BASE),
 )
 
-ELEMENTS: frozenset[str] = frozenset(_ELEMENTS)
+ELEMENTS: frozenset[str] = frozenset(_ELEMENTS.split())
 """Elements that both vocabularies hold."""
 
 
@@ -119,36 +119,41 @@ ELEMENTS: frozenset[str] = frozenset(_ELEMENTS)
 # In the published texts noble gases without these have Allen's electronegativity and the van der
 # Waals radius, printed without padding: hence text, not numbers.
 _FACTS = """
-Si 1.9000 1.1000 0.5400   C 2.5500 0.7000 0.3000    Pb 2.3300 1.8000 1.1225   I 2.6600 1.4000 1.2733
-Br 2.9600 1.1500 0.8825   Cl 3.1600 1.0000 0.7800   Eu 1.2000 1.8500 1.1985   O 3.4400 0.6000 1.2600
-Fe 1.8300 1.4000 0.8525   Sb 2.0500 1.4500 0.8300   In 1.7800 1.5500 0.9400   S 2.5800 1.0000 0.8800
-N 3.0400 0.6500 0.6300    U 1.3800 1.7500 0.9913    Mn 1.5500 1.4000 0.8775   Lu 1.2700 1.7500 1.0010
-Se 2.5500 1.1500 1.0133   Tl 1.6200 1.9000 1.3325   Hf 1.3000 1.5500 0.8500   Ir 2.2000 1.3500 0.7650
-Ca 1.0000 1.8000 1.1400   Ta 1.5000 1.4500 0.8200   Cr 1.6600 1.4000 0.9400   K 0.8200 2.2000 1.5200
-Pm 1.1300 1.8500 1.1100   Mg 1.3100 1.5000 0.8600   Zn 1.6500 1.3500 0.8800   Cu 1.9000 1.3500 0.8200
-Sn 1.9600 1.4500 0.8300   Ti 1.5400 1.4000 0.8517   B 2.0400 0.8500 0.4100    W 2.3600 1.3500 0.7667
-P 2.1900 1.0000 0.5500    H 2.2000 0.2500 0.0000    Pd 2.2000 1.4000 0.8462   As 2.1800 1.1500 0.6600
-Co 1.8800 1.3500 0.7683   Np 1.3600 1.7500 1.0000   Tc 1.9000 1.3500 0.7417   Hg 2.0000 1.5000 1.2450
-Pu 1.2800 1.7500 0.9675   Al 1.6100 1.2500 0.6750   Tm 1.2500 1.7500 1.0950   Tb 1.1000 1.7500 0.9815
-Ho 1.2300 1.7500 1.0410   Nb 1.6000 1.4500 0.8200   Ge 2.0100 1.2500 0.7700   Zr 1.3300 1.5500 0.8600
-Cd 1.6900 1.5500 1.0900   V 1.6300 1.3500 0.7775    Sr 0.9500 2.0000 1.3200   Ni 1.9100 1.3500 0.7400
-Rh 2.2800 1.3500 0.7450   Th 1.3000 1.8000 1.0800   Na 0.9300 1.8000 1.1600   Ru 2.2000 1.3000 0.6610
-La 1.1000 1.9500 1.1720   Re 1.9000 1.3500 0.7125   Y 1.2200 1.8000 1.0400    Er 1.2400 1.7500 1.0300
-Ce 1.1200 1.8500 1.0800   Pt 2.2800 1.3500 0.8050   Ga 1.8100 1.3000 0.7600   Li 0.9800 1.4500 0.9000
-Cs 0.7900 2.6000 1.8100   F 3.9800 0.5000 0.7050    Ba 0.8900 2.1500 1.4900   Te 2.1000 1.4000 1.2933
-Mo 2.1600 1.4500 0.7750   Gd 1.2000 1.8000 1.0750   Pr 1.1300 1.8500 1.0600   Bi 2.0200 1.6000 1.0350
-Sc 1.3600 1.6000 0.8850   Ag 1.9300 1.6000 1.0867   Rb 0.8200 2.3500 1.6600   Dy 1.2200 1.7500 1.1310
-Yb 1.1000 1.7500 1.0840   Nd 1.1400 1.8500 1.2765   Au 2.5400 1.3500 1.0700   Os 2.2000 1.3000 0.6730
-Pa 1.5000 1.8000 1.0400   Sm 1.1700 1.8500 1.2290   Be 1.5700 1.0500 0.5900   Ac 1.1000 1.9500 1.2600
-Xe 2.6000 2.16 0.6200     Kr 3.0000 2.02 0.0000     He 4.16 1.4 0.0000        Ne 4.79 1.54 0.0000
-Ar 3.24 0.7100 0.0000
-""".split()
+Si 1.9000 1.1000 0.5400      C 2.5500 0.7000 0.3000       Pb 2.3300 1.8000 1.1225
+I 2.6600 1.4000 1.2733       Br 2.9600 1.1500 0.8825      Cl 3.1600 1.0000 0.7800
+Eu 1.2000 1.8500 1.1985      O 3.4400 0.6000 1.2600       Fe 1.8300 1.4000 0.8525
+Sb 2.0500 1.4500 0.8300      In 1.7800 1.5500 0.9400      S 2.5800 1.0000 0.8800
+N 3.0400 0.6500 0.6300       U 1.3800 1.7500 0.9913       Mn 1.5500 1.4000 0.8775
+Lu 1.2700 1.7500 1.0010      Se 2.5500 1.1500 1.0133      Tl 1.6200 1.9000 1.3325
+Hf 1.3000 1.5500 0.8500      Ir 2.2000 1.3500 0.7650      Ca 1.0000 1.8000 1.1400
+Ta 1.5000 1.4500 0.8200      Cr 1.6600 1.4000 0.9400      K 0.8200 2.2000 1.5200
+Pm 1.1300 1.8500 1.1100      Mg 1.3100 1.5000 0.8600      Zn 1.6500 1.3500 0.8800
+Cu 1.9000 1.3500 0.8200      Sn 1.9600 1.4500 0.8300      Ti 1.5400 1.4000 0.8517
+B 2.0400 0.8500 0.4100       W 2.3600 1.3500 0.7667       P 2.1900 1.0000 0.5500
+H 2.2000 0.2500 0.0000       Pd 2.2000 1.4000 0.8462      As 2.1800 1.1500 0.6600
+Co 1.8800 1.3500 0.7683      Np 1.3600 1.7500 1.0000      Tc 1.9000 1.3500 0.7417
+Hg 2.0000 1.5000 1.2450      Pu 1.2800 1.7500 0.9675      Al 1.6100 1.2500 0.6750
+Tm 1.2500 1.7500 1.0950      Tb 1.1000 1.7500 0.9815      Ho 1.2300 1.7500 1.0410
+Nb 1.6000 1.4500 0.8200      Ge 2.0100 1.2500 0.7700      Zr 1.3300 1.5500 0.8600
+Cd 1.6900 1.5500 1.0900      V 1.6300 1.3500 0.7775       Sr 0.9500 2.0000 1.3200
+Ni 1.9100 1.3500 0.7400      Rh 2.2800 1.3500 0.7450      Th 1.3000 1.8000 1.0800
+Na 0.9300 1.8000 1.1600      Ru 2.2000 1.3000 0.6610      La 1.1000 1.9500 1.1720
+Re 1.9000 1.3500 0.7125      Y 1.2200 1.8000 1.0400       Er 1.2400 1.7500 1.0300
+Ce 1.1200 1.8500 1.0800      Pt 2.2800 1.3500 0.8050      Ga 1.8100 1.3000 0.7600
+Li 0.9800 1.4500 0.9000      Cs 0.7900 2.6000 1.8100      F 3.9800 0.5000 0.7050
+Ba 0.8900 2.1500 1.4900      Te 2.1000 1.4000 1.2933      Mo 2.1600 1.4500 0.7750
+Gd 1.2000 1.8000 1.0750      Pr 1.1300 1.8500 1.0600      Bi 2.0200 1.6000 1.0350
+Sc 1.3600 1.6000 0.8850      Ag 1.9300 1.6000 1.0867      Rb 0.8200 2.3500 1.6600
+Dy 1.2200 1.7500 1.1310      Yb 1.1000 1.7500 1.0840      Nd 1.1400 1.8500 1.2765
+Au 2.5400 1.3500 1.0700      Os 2.2000 1.3000 0.6730      Pa 1.5000 1.8000 1.0400
+Sm 1.1700 1.8500 1.2290      Be 1.5700 1.0500 0.5900      Ac 1.1000 1.9500 1.2600
+Xe 2.6000 2.16 0.6200        Kr 3.0000 2.02 0.0000        He 4.16 1.4 0.0000
+Ne 4.79 1.54 0.0000          Ar 3.24 0.7100 0.0000
+"""
 
 ELEMENT_FACTS: dict[str, tuple[str, str, str]] = {
     symbol: (x, radius, ionic)
-    for symbol, x, radius, ionic in zip(
-        _FACTS[::4], _FACTS[1::4], _FACTS[2::4], _FACTS[3::4], strict=True
-    )
+    for symbol, x, radius, ionic in zip(*[iter(_FACTS.split())] * 4, strict=True)
 }
 """Electronegativity, atomic radius and average ionic radius of each element, as printed."""
 
@@ -158,3 +163,49 @@ PAULING: dict[str, float] = {
     for symbol, facts in ELEMENT_FACTS.items()
 }
 """Electronegativity by which elements are ordered in formulas and site lists."""
+
+# Formulas that chemists do not reduce: as many atoms as they show are one unit.
+_UNREDUCED = frozenset({"LiO", "NaO", "KO", "HO", "CsO", "RbO", "O", "N", "F", "Cl", "H"})
+# A last pair of elements closer than this in electronegativity is written as a group: Ca(NO3)2.
+_GROUP_LIMIT = 1.65
+
+
+def formula_order(elements: Iterable[str]) -> list[str]:
+    """Return elements as formulas list them: by electronegativity, then by name."""
+    return sorted(elements, key=lambda element: (PAULING[element], element))
+
+
+def cell_formula(counts: Mapping[str, int], separator: str = "") -> str:
+    """Return the formula of the whole cell, such as "Ti2O4"."""
+    return separator.join(f"{element}{counts[element]}" for element in formula_order(counts))
+
+
+def structural_formula(counts: Mapping[str, int]) -> tuple[str, int]:
+    """Return the reduced formula as pymatgen spells it, and how many units the cell holds.
+
+    Args:
+        counts: atoms of each element in the cell.
+
+    Returns:
+        The formula ("TiO2", "Ca(NO3)2", "O2"), and the units. Zero units where the cell holds half
+        a unit of a formula that is not reduced further, such as one atom of oxygen.
+    """
+    divisor = math.gcd(*counts.values())
+    order = formula_order(counts)
+    group = ""
+    if len(order) >= 3 and PAULING[order[-1]] - PAULING[order[-2]] < _GROUP_LIMIT:
+        pair = {element: counts[element] // divisor for element in order[-2:]}
+        times = math.gcd(*pair.values())
+        if times > 1:
+            group = f"({_reduced(pair, order[-2:], times)}){times}"
+            order = order[:-2]
+    formula = _reduced(counts, order, divisor) + group
+    if formula not in _UNREDUCED:
+        return formula, divisor
+    return _reduced(dict.fromkeys(order, 2), order, 1), divisor // 2
+
+
+def _reduced(counts: Mapping[str, int], order: Iterable[str], divisor: int) -> str:
+    """Return a formula with its counts divided; a count of one is not written."""
+    numbers = ((element, counts[element] // divisor) for element in order)
+    return "".join(element + (str(n) if n > 1 else "") for element, n in numbers)
