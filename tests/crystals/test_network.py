@@ -84,7 +84,7 @@ def test_the_cache_gives_what_the_whole_text_gives(kind: Kind | None) -> None:
         alone(network, ids, None if conditions is None else conditions[i])
         for i, ids in enumerate(all_texts)
     ]
-    cache = Cache(network, rows=3, capacity=30)
+    cache = Cache(network, rows=3, capacity=20)
     who, read = [0, 1, 2], [0, 0, 0]
 
     def begin(row: int, text: int) -> None:
@@ -114,9 +114,13 @@ def test_the_cache_gives_what_the_whole_text_gives(kind: Kind | None) -> None:
     begin(1, 3)  # another text takes the place of the second
     feed([1], [2])
     feed(None, [2, 4, 1])
-    cache.copy(torch.tensor([2]), torch.tensor([0]))
-    who[0], read[0] = who[2], read[2]
-    feed(None, [1, 1, 3])
+    cache.copy(torch.tensor([2]), torch.tensor([0]), read[2] - 4)
+    who[0], read[0] = who[2], read[2] - 4
+    cache.reserve(40)
+    feed(None, [1, 1, 1])
+    cache.rewind(torch.tensor([1]), 2)
+    read[1] = 2
+    feed(None, [1, 3, 1])
 
 
 @torch.no_grad()

@@ -83,7 +83,9 @@ class Encoder(nn.Module):
         """Return the vectors."""
         unknown = values.isnan()
         if self.marker is None:
-            values = torch.cat([values.masked_fill(unknown, 0.0), (~unknown).float()], dim=-1)
+            values = torch.cat(
+                [values.masked_fill(unknown, 0.0), (~unknown).to(values.dtype)], dim=-1
+            )
         else:
             values = values.masked_fill(unknown, self.marker)
         hidden: Tensor = self.second(self.activation(self.norm(self.first(values))))

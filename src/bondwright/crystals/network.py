@@ -243,10 +243,10 @@ class Network(nn.Module):
             if condition is not None:
                 raise ValueError("this network was built without a condition")
             return None
+        weight = self.tokens.weight
         if condition is None:
-            shape = (rows, 1, self.config.condition.variables)
-            return torch.full(shape, math.nan, device=self.tokens.weight.device)
-        return condition if condition.ndim == 3 else condition[:, None]
+            return weight.new_full((rows, 1, self.config.condition.variables), math.nan)
+        return (condition if condition.ndim == 3 else condition[:, None]).to(weight.dtype)
 
 
 def _positions(ids: Tensor, segments: Tensor | None) -> Tensor:

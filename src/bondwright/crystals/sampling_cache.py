@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class Cache:
-    """Keys and values of the tokens that rows have read; all memory is taken at the start.
+    """Keys and values of the tokens that rows have read; memory is taken ahead.
 
     Args:
         network: whose tokens are kept; decides device and precision.
         rows: most rows.
-        capacity: most tokens of a row.
+        capacity: tokens of a row that there is room for; `reserve` makes more.
     """
 
     def __init__(self, network: Network, rows: int, capacity: int) -> None:
@@ -69,15 +69,33 @@ class Cache:
         return Step(self, rows, counts)
 
     @torch.no_grad()
-    def copy(self, source: Tensor, target: Tensor) -> None:
-        """Make rows `target` (R,) stand where rows `source` (R,) stand."""
-        reach = int(self.lengths[source].max())
+    def copy(self, source: Tensor, target: Tensor, length: int) -> None:
+        """Make rows `target` (R,) stand where rows `source` (R,) stood after `length` tokens."""
+        reach = self.network.front + length
         for stored in (*self.keys, *self.values):
             stored[target, :, :reach] = stored[source, :, :reach]
         for fact in self.facts:
-            for stored in (fact.keys, fact.values, fact.known):
-                stored[target] = stored[source]
-        self.lengths[target] = self.lengths[source]
+            for kept in (fact.keys, fact.values, fact.known):
+                kept[target] = kept[source]
+        self.lengths[target] = reach
+
+    def rewind(self, rows: Tensor, length: int) -> None:
+        """Let rows (R,) go back to where they stood after `length` tokens."""
+        self.lengths[rows] = self.network.front + length
+
+    def reserve(self, capacity: int) -> None:
+        """Make room for `capacity` tokens in every row; no more than the network can read."""
+        size = self.keys[0].shape[2]
+        wanted = self.network.front + capacity
+        if wanted <= size:
+            return
+        wanted = min(
+            max(wanted, size + size // 4), self.network.front + self.network.config.context
+        )
+        for stores in (self.keys, self.values):
+            for layer, old in enumerate(stores):  # one layer at a time: two copies of one only
+                stores[layer] = old.new_zeros((*old.shape[:2], wanted, old.shape[3]))
+                stores[layer][:, :, :size] = old
 
 
 class Step:

@@ -1,0 +1,144 @@
+"""One text while it is written: what is there, what may come next, and its own random numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bondwright.crystals.crystal import Crystal
+from bondwright.crystals.dialect import Dialect, Request, Vocabulary
+from bondwright.errors import InputError
+
+UNFINISHED = "unfinished"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One text that a model wrote.
+
+    Attributes:
+        index: which of the requests it answers.
+        ids: the whole text, prompt included.
+        text: the same as people read it.
+        crystal: what it describes; None where it describes none.
+        problem: "", "unfinished" (the limit of tokens was reached), or "malformed: ...".
+        log_probability: ln p, summed over the tokens that were chosen (not the prompt, nor tokens
+            that the grammar left no choice about), as the model with its condition gives them at
+            temperature 1, before constraints.
+        tokens: how many were chosen.
+    """
+
+    index: int
+    ids: tuple[int, ...]
+    text: str
+    crystal: Crystal | None
+    problem: str
+    log_probability: float
+    tokens: int
+
+
+class Text:
+    """A text that is being written.
+
+    Args:
+        index: which of the requests it answers.
+        request: what is asked.
+        values: its condition, normalised, NaN where unknown.
+        dialect: of the text.
+        constrained: whether a grammar says what may come next.
+        limit: most tokens, prompt included.
+        seed: of the run; with the index it decides all random numbers of this text.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        request: Request,
+        values: tuple[float, ...],
+        dialect: Dialect,
+        *,
+        constrained: bool,
+        limit: int,
+        seed: int,
+    ) -> None:
+        self.index, self.values = index, values
+        self._dialect, self._limit = dialect, limit
+        self._grammar = dialect.grammar(request) if constrained else None
+        self._end = end_of_text(dialect.vocabulary)
+        self._random = np.random.Generator(np.random.PCG64([seed, index]))
+        self.allowed: NDArray[np.int64] | None = None
+        self.ids = list(dialect.prompt(request))
+        self.log_probability, self.chosen = 0.0, 0
+        if len(self.ids) >= limit:
+            raise InputError(
+                f"the prompt of request {index} has {len(self.ids)} tokens, and the text may have "
+                f"{limit}; ask for a smaller formula or a longer text."
+            )
+        self._follow()
+        self.certain = len(self.ids)
+        self.read = 0  # tokens that the network has seen
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will be written."""
+        return self._complete or len(self.ids) >= self._limit
+
+    @property
+    def _complete(self) -> bool:
+        if self._grammar is not None:
+            return self._grammar.done
+        return tuple(self.ids[-len(self._end) :]) == self._end
+
+    def random(self) -> float:
+        """Return the random number of the next choice."""
+        return float(self._random.random())
+
+    def choose(self, token: int, log_probability: float) -> None:
+        """Write a token that was chosen, and all that are certain after it."""
+        self.chosen += 1
+        self.log_probability += log_probability
+        self._write(token)
+        self._follow()
+
+    def sample(self) -> Sample:
+        """Return the finished text as a sample."""
+        crystal, problem = None, UNFINISHED
+        if self._complete:
+            try:
+                crystal, problem = self._dialect.decode(self.ids), ""
+            except InputError as error:
+                problem = f"malformed: {error}"
+        return Sample(
+            self.index,
+            tuple(self.ids),
+            self._dialect.text(self.ids),
+            crystal,
+            problem,
+            self.log_probability,
+            self.chosen,
+        )
+
+    def _write(self, token: int) -> None:
+        if self._grammar is not None:
+            self._grammar.advance(token)
+        self.ids.append(token)
+
+    def _follow(self) -> None:
+        """Write tokens as long as there is only one that may come."""
+        if self._grammar is None:
+            return
+        while not self.finished:
+            self.allowed = self._grammar.allowed()
+            if len(self.allowed) != 1:
+                return
+            self._write(int(self.allowed[0]))
+
+
+def end_of_text(vocabulary: Vocabulary) -> tuple[int, ...]:
+    """Return the tokens that end a text: the end token, or an empty line in a dialect without."""
+    tokens = vocabulary.tokens
+    if "<eos>" in tokens:
+        return (tokens.index("<eos>"),)
+    return (tokens.index("\n"),) * 2
