@@ -2,7 +2,7 @@
 
 A cell holds n atoms of an element if n is a sum of multiplicities of positions. A position without
 free coordinate is one orbit only, so it can be used once by all elements together; all others can
-be used any number of times. The answers here are exact and remembered: sums of the others are looked
+be used any number of times. The answers are exact and remembered: sums of the others are looked
 up as bits of one whole number, and of the ways to use up positions without freedom only the minimal
 ones are tried, since fewer never leave less to the other elements.
 """

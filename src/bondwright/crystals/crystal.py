@@ -22,7 +22,7 @@ from bondwright.structure import expand
 from bondwright.structure.parsed import Unreadable
 from bondwright.structure.symmetry import symmetry_dataset, symmetry_operations
 
-_ON_POSITION = 2e-3
+ON_POSITION = 2e-3
 """Fraction of a cell edge by which a written coordinate may miss its Wyckoff position."""
 
 _EXACT = 1e-6
@@ -175,7 +175,7 @@ def electronegativity_order() -> dict[str, int]:
 def _points(group: int, site: Site, lattice: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the fractional coordinates (multiplicity, 3) of a site's orbit."""
     if site.letter:
-        parameters = parameters_of(group, site.letter, site.position, _ON_POSITION)
+        parameters = parameters_of(group, site.letter, site.position, ON_POSITION)
         if not len(parameters):
             raise InputError(
                 f"{site.element} at {_shown(site)} is not on Wyckoff position {site.letter} of "

@@ -1,0 +1,410 @@
+"""Constrained decoding of the Wyckoff dialect: which token may come next.
+
+The text is followed from left to right by one generator, `_write`, which reads like the text: it
+yields the ids that may come next and is sent the one that came. What is allowed can be finished:
+compositions and space groups are offered only where Wyckoff positions close them, letters only
+where the rest still closes, coordinates only where atoms do not meet.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bondwright.crystals.closure import closes, closing_groups, next_positions, outline
+from bondwright.crystals.crystal import electronegativity_order
+from bondwright.crystals.dialect import Request
+from bondwright.crystals.wyckoff import positions
+from bondwright.crystals.wyckoff_cell import cell_of, free_parameters, volume_factor
+from bondwright.crystals.wyckoff_places import Places
+from bondwright.crystals.wyckoff_vocabulary import (
+    ANGLES,
+    MOST_COUNT,
+    MOST_UNITS,
+    VOCABULARY,
+)
+from bondwright.errors import InputError, nearest
+from bondwright.structure.expand import lattice_from_parameters
+
+Ids = NDArray[np.int64]
+Steps = Generator[Ids, int, None]
+
+_IDS = {kind: np.array(ids, dtype=np.int64) for kind, ids in VOCABULARY.ids.items()}
+_SHORTEST = 150
+"""Hundredths of Å; the shortest cell edge that is offered."""
+
+_FLATTEST = 0.35
+"""Volume of the flattest cell offered, with edges of 1; Niggli cells of real crystals have 0.5."""
+
+# Counts by which it is decided whether further elements can complete a formula in a space group.
+_SIMPLE_COUNTS = (1, 2, 3, 4, 6, 8, 12)
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """A request in the terms of the text.
+
+    Attributes:
+        elements: in the order of the text; None where the model chooses.
+        counts: reduced formula; None where the model chooses.
+        step: units of the reduced formula in the formula that was asked for.
+        units: Z in units of the reduced formula; None where the model chooses.
+        group: space group; None where the model chooses.
+        most: most atoms in the cell.
+    """
+
+    elements: tuple[str, ...] | None
+    counts: tuple[int, ...] | None
+    step: int
+    units: int | None
+    group: int | None
+    most: int
+
+    def allowed_units(self, counts: Iterable[int]) -> tuple[int, ...]:
+        """Return how many units of a reduced formula may be in the cell."""
+        key = tuple(sorted(counts))
+        return _allowed_units(key, self.step, self.units, self.group, self.most)
+
+    def completes(self, counts: Iterable[int], pending: int) -> bool:
+        """Tell whether a formula can be completed with `pending` more elements."""
+        return _completes(tuple(sorted(counts)), pending, self.group, self.most)
+
+
+class WyckoffGrammar:
+    """Follows one text; see `Grammar`.
+
+    Args:
+        request: what the crystal has to be; the prompt for it has been read already.
+    """
+
+    def __init__(self, request: Request) -> None:
+        wish = _understand(request)
+        self._steps = _write(wish)
+        self._allowed: Ids = next(self._steps)
+        self._done = False
+        for token in _prompt(wish)[1:]:
+            self.advance(token)
+
+    @property
+    def done(self) -> bool:
+        """Whether the text is complete."""
+        return self._done
+
+    def allowed(self) -> Ids:
+        """Return the ids that may come next, ascending."""
+        return self._allowed
+
+    def advance(self, token: int) -> None:
+        """Read the next token.
+
+        Raises:
+            ValueError: the token is not among `allowed()`, or the text is complete.
+        """
+        place = int(self._allowed.searchsorted(token))
+        if place == len(self._allowed) or self._allowed[place] != token:
+            raise ValueError(f"{VOCABULARY.tokens[token]!r} cannot come next.")
+        try:
+            self._allowed = self._steps.send(int(token))
+        except StopIteration:
+            self._done = True
+            self._allowed = _NOTHING
+
+
+def prompt(request: Request) -> list[int]:
+    """Return the ids that a model is given before it goes on.
+
+    Raises:
+        InputError: the request cannot be met, or not be written.
+    """
+    return _prompt(_understand(request))
+
+
+def _prompt(wish: _Wish) -> list[int]:
+    ids = [VOCABULARY.begin]
+    if wish.elements is not None and wish.counts is not None:
+        for element, count in zip(wish.elements, wish.counts, strict=True):
+            ids += [VOCABULARY.id_of[element], VOCABULARY.ids["count"][count - 1]]
+        if wish.units is not None:
+            ids.append(VOCABULARY.ids["units"][wish.units - 1])
+            if wish.group is not None:
+                ids.append(VOCABULARY.ids["group"][wish.group - 1])
+    return ids
+
+
+def _understand(request: Request) -> _Wish:
+    """Check a request and put it in the terms of the text.
+
+    Raises:
+        InputError: what cannot be met.
+    """
+    if request.formula is not None and request.elements is not None:
+        raise InputError("ask for a formula or for a chemical system, not for both.")
+    if request.formula is None and request.formula_units is not None:
+        raise InputError("formula units (Z) count units of a formula; give the formula too.")
+    if request.max_atoms < 1:
+        raise InputError(f"at least one atom has to be allowed, not {request.max_atoms}.")
+    if request.space_group is not None and not 1 <= request.space_group <= 230:
+        raise InputError(f"space-group numbers are 1 to 230, not {request.space_group}.")
+    group, most = request.space_group, request.max_atoms
+    if request.formula is not None:
+        return _with_formula(request)
+    if request.elements is None:
+        wish = _Wish(None, None, 1, None, group, most)
+        if not wish.completes((), 1):
+            raise InputError(
+                f"space group {group} holds no crystal of {most} atoms; allow more atoms."
+            )
+        return wish
+    elements = _in_order(request.elements)
+    if not elements:
+        raise InputError("a chemical system needs at least one element.")
+    wish = _Wish(elements, None, 1, None, group, most)
+    if not wish.completes((), len(elements)):
+        where = "a cell" if group is None else f"space group {group}"
+        raise InputError(
+            f"{'-'.join(elements)} finds no place in {where} with {most} atoms; allow more atoms."
+        )
+    return wish
+
+
+def _with_formula(request: Request) -> _Wish:
+    """Put a request for a formula in the terms of the text."""
+    formula = dict(request.formula or {})
+    wrong = [element for element, n in formula.items() if n < 1 or int(n) != n]
+    if wrong or not formula:
+        raise InputError(f"a formula needs whole counts above 0, not {formula}.")
+    elements = _in_order(formula)
+    step = math.gcd(*formula.values())
+    counts = tuple(formula[element] // step for element in elements)
+    name = "".join(f"{e}{n if n > 1 else ''}" for e, n in zip(elements, counts, strict=True))
+    if max(counts) > MOST_COUNT:
+        raise InputError(f"{name}: at most {MOST_COUNT} atoms of an element can be written.")
+    units = None if request.formula_units is None else request.formula_units * step
+    if units is not None and not 1 <= units <= MOST_UNITS:
+        raise InputError(f"{name}: 1 to {MOST_UNITS} formula units can be written, not {units}.")
+    wish = _Wish(elements, counts, step, units, request.space_group, request.max_atoms)
+    if (units or step) * sum(counts) > wish.most:
+        raise InputError(
+            f"{units or step} units of {name} are {(units or step) * sum(counts)} atoms, more than "
+            f"the {wish.most} allowed; ask for fewer, or allow more atoms."
+        )
+    if not wish.allowed_units(counts):
+        cell = f"{units} units of {name}" if units else f"{name} with up to {wish.most} atoms"
+        raise InputError(
+            f"no combination of Wyckoff positions of space group {wish.group} holds {cell}; "
+            "ask for another Z or group."
+        )
+    return wish
+
+
+def _in_order(elements: Iterable[str]) -> tuple[str, ...]:
+    """Return elements in the order of the text, each once.
+
+    Raises:
+        InputError: a name is no element that can be written.
+    """
+    order = electronegativity_order()
+    for element in elements:
+        if element not in order:
+            raise InputError(
+                f"{element!r} is none of the 103 elements that can be written."
+                f"{nearest(element, order)}"
+            )
+    return tuple(sorted(set(elements), key=order.__getitem__))
+
+
+def _write(wish: _Wish) -> Steps:
+    """Follow a whole text after its begin: yield what may come next, be sent what came."""
+    formula: dict[str, int] = {}
+    units = yield from _formula(wish, formula)
+    totals = {element: count * units for element, count in formula.items()}
+    group = yield from _group(wish, tuple(sorted(totals.values())))
+    lattice = yield from _lattice(group)
+    yield from _sites(group, totals, lattice)
+    yield np.array([VOCABULARY.end], dtype=np.int64)
+
+
+def _formula(wish: _Wish, formula: dict[str, int]) -> Generator[Ids, int, int]:
+    """Fill the reduced formula in; return the number of its units."""
+    while True:
+        choices = [*_next_elements(wish, formula)]
+        if not wish.elements or len(formula) == len(wish.elements):
+            units = wish.allowed_units(formula.values())
+            choices += [VOCABULARY.ids["units"][z - 1] for z in units]
+        token = yield np.array(choices, dtype=np.int64)
+        if token in VOCABULARY.ids["units"]:
+            return token - VOCABULARY.ids["units"].start + 1
+        counts = _next_counts(wish, formula, VOCABULARY.tokens[token])
+        counted = yield _IDS["count"][np.array(counts) - 1]
+        formula[VOCABULARY.tokens[token]] = counted - VOCABULARY.ids["count"].start + 1
+
+
+def _next_elements(wish: _Wish, formula: dict[str, int]) -> list[int]:
+    """Return ids of the elements that a formula may go on with, ascending."""
+    if wish.elements is not None:
+        return [VOCABULARY.id_of[e] for e in wish.elements[len(formula) : len(formula) + 1]]
+    if not wish.completes(formula.values(), 1):
+        return []
+    return _elements_after(next(reversed(formula), None))
+
+
+@cache
+def _elements_after(element: str | None) -> list[int]:
+    """Return ids of the elements after one in the order of the text, ascending."""
+    order = electronegativity_order()
+    last = -1 if element is None else order[element]
+    return sorted(VOCABULARY.id_of[name] for name, place in order.items() if place > last)
+
+
+def _next_counts(wish: _Wish, formula: dict[str, int], element: str) -> list[int]:
+    """Return the counts that an element may have."""
+    before = tuple(sorted(formula.values()))
+    if wish.counts is not None:
+        return [wish.counts[len(formula)]]
+    if wish.elements is not None:
+        pending = [len(wish.elements) - len(formula) - 1]
+    else:  # the formula may end here, or go on with an element that comes later
+        pending = [0, 1] if _elements_after(element) else [0]
+    return list(_counts_that_complete(before, tuple(pending), wish.group, wish.most))
+
+
+@lru_cache(maxsize=8192)
+def _counts_that_complete(
+    counts: tuple[int, ...], pending: tuple[int, ...], group: int | None, most: int
+) -> tuple[int, ...]:
+    """Return the counts after which one of the numbers of pending elements completes a formula."""
+    return tuple(
+        count
+        for count in range(1, min(MOST_COUNT, most - sum(counts)) + 1)
+        if any(_completes(tuple(sorted((*counts, count))), n, group, most) for n in pending)
+    )
+
+
+@lru_cache(maxsize=65_536)
+def _completes(counts: tuple[int, ...], pending: int, group: int | None, most: int) -> bool:
+    """Tell whether a reduced formula can be completed with `pending` more elements.
+
+    In a given space group the counts of the pending elements are tried among simple ones only.
+    """
+    if sum(counts) + pending > most:
+        return False
+    if not pending:
+        return bool(_allowed_units(counts, 1, None, group, most))
+    if group is None:
+        return True  # one atom of each, in P1
+    return any(
+        _completes(tuple(sorted((*counts, count))), pending - 1, group, most)
+        for count in _SIMPLE_COUNTS
+    )
+
+
+@lru_cache(maxsize=65_536)
+def _allowed_units(
+    counts: tuple[int, ...], step: int, units: int | None, group: int | None, most: int
+) -> tuple[int, ...]:
+    """Return how many units of a formula a cell may hold; none where it is not reduced."""
+    if not counts or math.gcd(*counts) != 1:
+        return ()
+    largest = min(most // sum(counts), MOST_UNITS)
+    tried = range(step, largest + 1, step) if units is None else range(units, units + 1)
+    return tuple(
+        z
+        for z in tried
+        if z <= largest and (group is None or closes(group, tuple(z * n for n in counts)))
+    )
+
+
+def _group(wish: _Wish, totals: tuple[int, ...]) -> Generator[Ids, int, int]:
+    """Let a space group be chosen that can hold the atoms (ascending); return its number."""
+    groups = closing_groups(totals) if wish.group is None else (wish.group,)
+    token = yield _IDS["group"][np.array(groups) - 1]
+    return token - VOCABULARY.ids["group"].start + 1
+
+
+def _lattice(group: int) -> Generator[Ids, int, NDArray[np.float64]]:
+    """Let the free cell parameters be written; return the lattice (rows in Å)."""
+    values: list[float] = []
+    free = free_parameters(group)
+    for parameter in free:
+        if parameter < 3:
+            values.append((yield from _length()))
+        else:
+            values.append((yield from _angle(values[3:], triclinic=len(free) == 6)))
+    cell = cell_of(group, values)
+    return lattice_from_parameters(cell[:3], cell[3:])
+
+
+def _length() -> Generator[Ids, int, float]:
+    """Let a length be written; return it in Å."""
+    token = yield _IDS["length"]
+    whole = token - VOCABULARY.ids["length"].start + 1
+    decimals = _IDS["decimals"]
+    token = yield decimals[max(_SHORTEST - 100 * whole, 0) :]
+    return whole + (token - VOCABULARY.ids["decimals"].start) / 100
+
+
+def _angle(before: list[float], triclinic: bool) -> Generator[Ids, int, float]:
+    """Let an angle be written; return it in degrees.
+
+    Args:
+        before: the angles so far.
+        triclinic: whether all three are free, so that not any three close a cell.
+    """
+    wholes = [w for w in ANGLES if not triclinic or _closes_cell(tuple(before), w)]
+    token = yield _IDS["angle"][np.array(wholes) - ANGLES.start]
+    whole = token - VOCABULARY.ids["angle"].start + ANGLES.start
+    token = yield _IDS["decimals"]
+    return whole + (token - VOCABULARY.ids["decimals"].start) / 100
+
+
+@lru_cache(maxsize=65_536)
+def _closes_cell(before: tuple[float, ...], whole: int) -> bool:
+    """Tell whether angles and one of `whole` degrees and some hundredths close a cell."""
+    if len(before) < 2:
+        return 45 <= whole < 135  # any two of these leave some choice of a third
+    # Between its two ends the volume is larger than at the lower one.
+    alpha, beta = before
+    return min(volume_factor(alpha, beta, end) for end in (whole, whole + 1)) >= _FLATTEST
+
+
+def _sites(group: int, totals: dict[str, int], lattice: NDArray[np.float64]) -> Steps:
+    """Let all atoms find their places."""
+    known, places = outline(group), Places(group, lattice)
+    letters = _IDS["letter"]
+    used = 0
+    waiting = list(totals.values())
+    for element, count in totals.items():
+        waiting.pop(0)
+        later = tuple(sorted(waiting))
+        name = np.array([VOCABULARY.id_of[element]], dtype=np.int64)
+        number = VOCABULARY.id_of[element] - VOCABULARY.ids["element"].start + 1
+        last = 0
+        while count:
+            yield name
+            token = yield letters[list(next_positions(group, used, last, count, later))]
+            last = token - VOCABULARY.ids["letter"].start
+            count -= known.multiplicities[last]
+            if known.single[last]:
+                used |= 1 << last
+            place = positions(group)[last]
+            values: list[int] = []
+            for _ in place.free:
+                values.append((yield from _coordinate(places.open_values(number, place, values))))
+            places.add(number, place, values)
+
+
+def _coordinate(open_values: NDArray[np.bool_]) -> Generator[Ids, int, int]:
+    """Let a coordinate be written among open values (10000,); return it in 0..9999."""
+    table = open_values.reshape(100, 100)
+    token = yield _IDS["hundredths"][table.any(axis=1)]
+    first = token - VOCABULARY.ids["hundredths"].start
+    token = yield _IDS["decimals"][table[first]]
+    return 100 * first + token - VOCABULARY.ids["decimals"].start
+
+
+_NOTHING: Ids = np.zeros(0, dtype=np.int64)

@@ -1,0 +1,166 @@
+"""Where in a cell the next orbit of atoms may lie, coordinate by coordinate.
+
+A place is closed where two atoms would stand nearer than matter allows: points of the new orbit to
+each other (this also keeps the orbit off more special positions, where its points would merge) or
+to atoms that are there already. What is too near is what the strict validity test says; 99.94 % of
+known crystals keep it. Where a cell is so full that nothing would be open, the limits shrink.
+
+With all coordinates but one known, the distance of two points is a quadratic function of that
+coordinate, so the closed values are intervals; all lattice images within reach are looked at.
+Coordinates are whole numbers 0 to 9999, in units of 0.0001 of the cell edge.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from ase.data import covalent_radii
+from numpy.typing import NDArray
+
+from bondwright.crystals.wyckoff import WyckoffPosition, position
+
+UNIT = 10_000
+"""Steps of a coordinate per cell edge."""
+
+_SHRINK = 0.7  # of the limits, as often as needed to leave some place open
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Differences:
+    """Vectors from an orbit's first point to the others: matrices @ (x, y, z) + constants.
+
+    Attributes:
+        matrices: (n, 3, 3).
+        constants: (n, 3).
+    """
+
+    matrices: Floats
+    constants: Floats
+
+
+class Places:
+    """The atoms placed so far in a cell.
+
+    Args:
+        space_group: International Tables number.
+        lattice: (3, 3) cell vectors, rows in Å.
+    """
+
+    def __init__(self, space_group: int, lattice: Floats) -> None:
+        self._space_group = space_group
+        self._lattice = lattice
+        # Distances (Å) between the lattice planes that cut each axis.
+        self._heights = 1 / np.linalg.norm(np.linalg.inv(lattice), axis=0)
+        self._points: Floats = np.zeros((0, 3))
+        self._numbers: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+
+    def open_values(self, number: int, place: WyckoffPosition, known: list[int]) -> Flags:
+        """Return which values (10000,) the next coordinate of an atom may have.
+
+        Args:
+            number: atomic number of the new atoms.
+            place: their Wyckoff position.
+            known: values of its free coordinates so far; at least one is missing.
+        """
+        axis = place.free[len(known)]
+        values = np.zeros(3)
+        values[list(place.free[: len(known)])] = np.array(known, dtype=float) / UNIT
+        limits = smallest_distances()[number]
+        own = _decided_at(self._space_group, place.letter, len(known))
+        starts = own.matrices @ values + own.constants
+        steps = own.matrices[:, :, axis]
+        reach = np.full(len(starts), limits[number])
+        if len(known) + 1 == len(place.free) and len(self._points):
+            first = place.rotations[0] @ values + place.translations[0]
+            step = place.rotations[0][:, axis].astype(float)
+            starts = np.concatenate([starts, first - self._points])
+            steps = np.concatenate([steps, np.tile(step, (len(self._points), 1))])
+            reach = np.concatenate([reach, limits[self._numbers]])
+        closed = self._closed(starts, steps, reach)
+        while closed.all():
+            reach = reach * _SHRINK
+            closed = self._closed(starts, steps, reach)
+        return ~closed
+
+    def add(self, number: int, place: WyckoffPosition, known: list[int]) -> None:
+        """Put atoms on an orbit; `known` has a value for each free coordinate."""
+        values = np.zeros(3)
+        values[list(place.free)] = np.array(known, dtype=float) / UNIT
+        points = place.rotations @ values + place.translations
+        self._points = np.concatenate([self._points, points])
+        self._numbers = np.concatenate([self._numbers, np.full(len(points), number)])
+
+    def _closed(self, starts: Floats, steps: Floats, reach: Floats) -> Flags:
+        """Return which t (10000,) make one of the vectors shorter than its reach.
+
+        Args:
+            starts, steps: (n, 3) fractional; the vectors are start + t step + any lattice vector.
+            reach: (n,) Å.
+        """
+        closed = np.zeros(UNIT, dtype=np.bool_)
+        slack = reach[:, None] / self._heights
+        low = np.ceil(-starts - np.maximum(steps, 0) - slack)
+        spans = np.floor(-starts - np.minimum(steps, 0) + slack) - low + 1
+        near = (spans > 0).all(axis=1)
+        if not near.any():
+            return closed
+        starts, steps, low, spans = starts[near], steps[near], low[near], spans[near]
+        most = spans.max(axis=0)
+        offsets = _offsets(int(most[0]), int(most[1]), int(most[2]))
+        row, image = np.nonzero((offsets < spans[:, None]).all(axis=2))
+        start = (starts[row] + low[row] + offsets[image]) @ self._lattice
+        step = (steps @ self._lattice)[row]
+        # |start + t step| < reach between the roots of a quadratic function.
+        a = np.einsum("ij,ij->i", step, step)
+        b = np.einsum("ij,ij->i", start, step)
+        c = np.einsum("ij,ij->i", start, start) - reach[near][row] ** 2
+        discriminant = b * b - a * c
+        real = discriminant > 0
+        a, b, root = a[real], b[real], np.sqrt(discriminant[real])
+        first = np.ceil((-b - root) / a * UNIT).clip(0, UNIT).astype(np.int64)
+        last = np.floor((-b + root) / a * UNIT).clip(-1, UNIT - 1).astype(np.int64)
+        edges = np.zeros(UNIT + 1, dtype=np.int64)
+        some = first <= last
+        np.add.at(edges, first[some], 1)
+        np.add.at(edges, last[some] + 1, -1)
+        return np.asarray(np.cumsum(edges[:-1]) > 0)
+
+
+@cache
+def smallest_distances() -> Floats:
+    """Return the smallest distance (Å) of two atoms by atomic number, (104, 104)."""
+    from bondwright.screen.validity import ValiditySettings
+
+    settings = ValiditySettings()
+    numbers = np.arange(104)
+    f_block = ((numbers >= 57) & (numbers <= 71)) | (numbers >= 89)
+    either = f_block[:, None] | f_block
+    factor = np.where(either, settings.f_block_contact_factor, settings.contact_factor)
+    hydrogen = (numbers[:, None] == 1) | (numbers == 1)
+    floor = np.where(hydrogen, settings.hydrogen_floor_A, settings.floor_A)
+    radii = covalent_radii[numbers]
+    return np.asarray(np.maximum(factor * (radii[:, None] + radii), floor))
+
+
+@cache
+def _decided_at(space_group: int, letter: str, known: int) -> _Differences:
+    """Return the differences in an orbit that change with a coordinate and with no later one."""
+    place = position(space_group, letter)
+    matrices = (place.rotations[1:] - place.rotations[0]).astype(float)
+    constants = place.translations[1:] - place.translations[0]
+    now = matrices[:, :, place.free[known]].any(axis=1)
+    later = matrices[:, :, list(place.free[known + 1 :])].any(axis=(1, 2))
+    return _Differences(matrices[now & ~later], constants[now & ~later])
+
+
+@cache
+def _offsets(first: int, second: int, third: int) -> Floats:
+    """Return all whole vectors (n, 3) from (0, 0, 0) to below these numbers."""
+    found = list(itertools.product(range(first), range(second), range(third)))
+    return np.array(found, dtype=float).reshape(-1, 3)
