@@ -78,6 +78,9 @@ def crystals(
     validations: Annotated[
         int, typer.Option(min=1, help="How often the validation loss is computed.")
     ] = 40,
+    samples: Annotated[
+        int, typer.Option(min=0, help="Crystals sampled and tested at each validation.")
+    ] = 32,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
     workers: Annotated[
         int | None,
@@ -92,6 +95,9 @@ def crystals(
     hours: Annotated[
         float | None, typer.Option(help="Stop after so long; the same command goes on later.")
     ] = None,
+    checkpoint_minutes: Annotated[
+        float, typer.Option(min=0, help="Minutes between checkpoints.")
+    ] = 5.0,
     prepare_only: Annotated[
         bool, typer.Option("--prepare-only", help="Prepare the data and stop.")
     ] = False,
@@ -132,6 +138,7 @@ def crystals(
         batch_tokens=batch_tokens,
         learning_rate=lr,
         validations=validations,
+        samples=samples,
         seed=seed,
     )
     place = data or out / "data"
@@ -164,7 +171,7 @@ def crystals(
             out,
             settings,
             _normalisers(prepared, scales),
-            Going(hours=hours, stop=stopped, tell=_teller(group)),
+            Going(hours, checkpoint_minutes, stopped, _teller(group)),
             group,
         )
         if not group.leads:

@@ -57,7 +57,7 @@ class Prepared:
         conditions: (n, k) values in their own units, NaN where not known.
         parts: (n) 0 training, 1 validation, 2 test, by composition.
         formulas: (n) reduced formulas, elements in alphabetical order.
-        space_groups: (n) International Tables numbers.
+        atoms: (n) atoms in the conventional cell.
         card: how it was made: dialect, conditions, splits, counted outcomes, checksums.
     """
 
@@ -66,7 +66,7 @@ class Prepared:
     conditions: NDArray[np.float32]
     parts: NDArray[np.int8]
     formulas: tuple[str, ...]
-    space_groups: NDArray[np.int16]
+    atoms: NDArray[np.int32]
     card: Mapping[str, Any]
 
     def __len__(self) -> int:
@@ -153,14 +153,14 @@ def load_dataset(folder: Path) -> Prepared:
             raise InputError(f"{folder}: {ARRAYS} has another checksum than {CARD} says; {mend}")
         arrays = load_file(folder / ARRAYS)
         columns = pq.read_table(
-            folder / ROWS, columns=["outcome", "crystal", "formula", "space_group"]
+            folder / ROWS, columns=["outcome", "crystal", "formula", "atoms"]
         ).to_pydict()
     except (OSError, KeyError, SafetensorError, pa.ArrowException) as error:
         raise InputError(f"{folder}: data set cannot be read ({error}); {mend}") from None
     first: dict[int, tuple[str, int]] = {}
-    for outcome, crystal, formula, group in zip(*columns.values(), strict=True):
+    for outcome, crystal, formula, atoms in zip(*columns.values(), strict=True):
         if outcome == "kept":
-            first[crystal] = (formula, group)
+            first[crystal] = (formula, atoms)
     ordered = [first[index] for index in range(len(arrays["parts"]))]
     return Prepared(
         ids=arrays["ids"],
@@ -168,7 +168,7 @@ def load_dataset(folder: Path) -> Prepared:
         conditions=arrays["conditions"],
         parts=arrays["parts"],
         formulas=tuple(formula for formula, _ in ordered),
-        space_groups=np.array([group for _, group in ordered], dtype=np.int16),
+        atoms=np.array([atoms for _, atoms in ordered], dtype=np.int32),
         card=card,
     )
 

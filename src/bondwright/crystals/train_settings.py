@@ -38,6 +38,7 @@ class TrainSettings:
         weight_decay: of matrices; vectors have none.
         clip: largest norm of the gradient.
         validations: how often the validation loss is computed; the best weights are kept.
+        samples: crystals sampled and tested after every validation; 0 for none.
         seed: of weights, order, dropout and samples.
     """
 
@@ -55,6 +56,7 @@ class TrainSettings:
     weight_decay: float = 0.1
     clip: float = 1.0
     validations: int = 40
+    samples: int = 32
     seed: int = 0
 
     def rate(self, step: int, steps: int) -> float:

@@ -28,6 +28,7 @@ from bondwright.crystals.splits import TRAIN, VALIDATION
 from bondwright.crystals.train_group import Group
 from bondwright.crystals.train_log import RunLog
 from bondwright.crystals.train_loss import held_out, normalised, total_loss, unigram_entropy
+from bondwright.crystals.train_samples import chosen_requests, sample_quality
 from bondwright.crystals.train_settings import TrainSettings, check_same
 from bondwright.crystals.train_state import checkpoints, load_state, read_run, save_state, write_run
 from bondwright.screen.workers import Stop, never
@@ -122,6 +123,7 @@ class _Run:
             pad=self.pad,
         )
         self.steps = self.batches.steps
+        self.requests = chosen_requests(data, data.of_part(VALIDATION), settings.samples)
         self.step, self.window, self.best = 0, _Window(), float("inf")
 
     def resume(self) -> None:
@@ -219,7 +221,7 @@ class _Run:
         }
 
     def _validate(self, log: RunLog) -> None:
-        """Compute the validation loss; keep the model if it is the best so far."""
+        """Compute validation loss and quality of samples; keep the model if it is the best."""
         crystals = self.data.of_part(VALIDATION)
         event: dict[str, Any] = {"step": self.step}
         if len(crystals):
@@ -238,6 +240,15 @@ class _Run:
             }
             if found.condition_gain is not None:
                 event["validation_condition_gain"] = found.condition_gain
+            if self.requests:
+                made = sample_quality(
+                    self.network,
+                    self.data.dialect,
+                    self.normalisers,
+                    self.requests,
+                    self.settings.seed,
+                )
+                event |= {"finished_share": made.finished, "valid_share": made.valid}
         log.add(event)
         loss = event.get("validation_loss", 0.0)
         if loss <= self.best:

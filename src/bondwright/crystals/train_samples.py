@@ -1,0 +1,87 @@
+"""How good the crystals of a model in training are: a few samples of held-out compositions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bondwright.crystals.checkpoint import LoadedModel
+from bondwright.crystals.crystal import Crystal, to_atoms
+from bondwright.crystals.dataset import Prepared
+from bondwright.crystals.dialect import Request
+from bondwright.crystals.network import Network
+from bondwright.crystals.normaliser import Normaliser
+from bondwright.crystals.sampling import SamplingSettings, sample
+from bondwright.errors import InputError
+from bondwright.screen.hull import parse_formula
+from bondwright.screen.validity import ValiditySettings, check_validity
+from bondwright.screen.verdict import Outcome
+from bondwright.structure.candidate import Candidate, Declared, Origin
+
+_LARGEST = 40
+"""Atoms in the conventional cell of the compositions asked for: larger cells take too long here."""
+
+
+@dataclass(frozen=True)
+class SampleQuality:
+    """What became of some samples.
+
+    Attributes:
+        samples: how many were asked for.
+        finished: share that are crystals.
+        valid: share that pass the strict validity test.
+    """
+
+    samples: int
+    finished: float
+    valid: float
+
+
+def chosen_requests(data: Prepared, crystals: NDArray[np.int64], count: int) -> list[Request]:
+    """Return requests for the contents of up to `count` crystals, evenly over the data set."""
+    small = crystals[data.atoms[crystals] <= _LARGEST]
+    places = np.unique(np.linspace(0, len(small) - 1, min(count, len(small))).astype(np.int64))
+    requests = []
+    for crystal in small[places]:
+        formula = parse_formula(data.formulas[crystal])
+        units = int(data.atoms[crystal]) // sum(formula.values())
+        requests.append(Request(formula=formula, formula_units=units))
+    return requests
+
+
+def sample_quality(
+    network: Network,
+    dialect: str,
+    normalisers: Sequence[Normaliser],
+    requests: Sequence[Request],
+    seed: int,
+) -> SampleQuality:
+    """Sample one crystal for each request, without conditions, and test them.
+
+    The network is left in training or evaluation as it was.
+    """
+    training = network.training
+    model = LoadedModel(network.eval(), dialect, tuple(normalisers), {})
+    finished = valid = 0
+    for made in sample(model, requests, [{}] * len(requests), seed, SamplingSettings()):
+        if made.crystal is not None:
+            finished += 1
+            valid += _is_valid(made.crystal)
+    network.train(training)
+    return SampleQuality(len(requests), finished / len(requests), valid / len(requests))
+
+
+def _is_valid(crystal: Crystal) -> bool:
+    """Say whether a crystal passes the strict validity test."""
+    try:
+        atoms = to_atoms(crystal)
+    except InputError:
+        return False
+    declared = Declared(
+        space_group_number=crystal.space_group, lengths=crystal.lengths, angles=crystal.angles
+    )
+    candidate = Candidate("", "sample", Origin("training"), atoms=atoms, declared=declared)
+    return check_validity(candidate, ValiditySettings(published=False)).outcome is Outcome.PASSED

@@ -1,0 +1,192 @@
+"""Training through the real command: it learns, and a killed run ends like an undisturbed one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from bondwright.cli import main
+from bondwright.crystals.checkpoint import load_model
+from bondwright.crystals.dataset import load_dataset
+from bondwright.crystals.splits import Splits
+from bondwright.crystals.train_log import read_log
+from bondwright.crystals.train_settings import TrainSettings
+
+SMALL = [
+    "--condition", "band_gap", "--unknown-from", "jarvis", "--size", "2x2x48", "--epochs", "25",
+    "--batch-tokens", "1000", "--lr", "0.005", "--dropout", "0.1", "--validations", "4",
+    "--context", "128", "--threads", "1", "--workers", "1", "--device", "cpu",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def table(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 small cells."""
+    frame = pd.read_csv(data_dir / "crystals" / "structures.csv.gz")
+    path = tmp_path_factory.mktemp("train") / "table.csv"
+    frame[frame["nsites"] <= 8].sample(200, random_state=2).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(table: Path) -> Path:
+    out = table.parent / "undisturbed"
+    assert _run(table, out) == 0
+    return out
+
+
+def _words(table: Path, out: Path, *more: str) -> list[str]:
+    place = ["--out", str(out), "--data", str(table.parent / "data")]
+    return ["train", "crystals", str(table), *place, *SMALL, *more]
+
+
+def _run(table: Path, out: Path, *more: str) -> int:
+    """Run the command in this process; return its exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["bondwright", *_words(table, out, *more)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return int(ended.value.code or 0)
+
+
+def _start(table: Path, out: Path, *more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "bondwright", *_words(table, out, *more)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def _wait_for(there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait until something is there that a running process makes."""
+    while not there():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+
+
+def _told(out: Path) -> list[dict[str, Any]]:
+    """Return the log without what depends on the machine's speed."""
+    return [{k: v for k, v in e.items() if k != "tokens_per_second"} for e in read_log(out)]
+
+
+def _same(one: Path, other: Path) -> bool:
+    last = [sorted((out / "checkpoints").iterdir())[-1] for out in (one, other)]
+    names = ("weights.safetensors", "optimizer.safetensors", "state.json")
+    pairs = [tuple(folder / name for folder in last) for name in names]
+    pairs.append((one / "model" / "model.safetensors", other / "model" / "model.safetensors"))
+    return all(a.read_bytes() == b.read_bytes() for a, b in pairs)
+
+
+@pytest.mark.data
+def test_the_model_learns_more_than_how_frequent_tokens_are(undisturbed: Path) -> None:
+    events = read_log(undisturbed)
+    baseline = events[0]["unigram_loss"]
+    validated = [event for event in events if "validation_loss" in event]
+    losses = [event["validation_loss"] for event in validated]
+    assert min(losses) < 0.75 * baseline
+    assert min(losses) < losses[0]
+    assert (undisturbed / "curves.svg").read_text().count("<svg") == 1
+    assert all(e["validation_nats_per_crystal"] > e["validation_loss"] for e in validated)
+
+
+@pytest.mark.data
+def test_the_model_tells_data_split_and_scale(table: Path, undisturbed: Path) -> None:
+    model = load_model(undisturbed / "model")
+    data = load_dataset(table.parent / "data")
+    assert model.dialect == "wyckoff"
+    assert Splits.from_json(model.card["data"]["splits"]) == data.splits
+    assert model.card["data"]["sha256"] == data.card["sha256"]
+    gaps = pd.read_csv(table)["band_gap"]
+    scale = model.normalisers[0]
+    assert (scale.name, scale.unit, scale.low) == ("band_gap", "eV", 0.0)
+    assert scale.high <= gaps.max()
+
+
+@pytest.mark.data
+def test_a_run_that_was_ended_twice_goes_on_to_the_same_result(
+    table: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "ended"
+    for number, code in ((signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)):
+        before = len(read_log(out))
+        process = _start(table, out, "--checkpoint-minutes", "0")
+        _wait_for(lambda: len(read_log(out)) > before + 1, process)  # noqa: B023 - asked at once
+        process.send_signal(number)
+        told = process.communicate(timeout=60)[1]
+        assert process.returncode == code, told
+        if number == signal.SIGTERM:
+            assert told.strip().splitlines()[-1] == "Stopped. The same command goes on from here."
+        assert len(read_log(out)) < len(read_log(undisturbed))
+    assert _run(table, out) == 0
+    assert _same(out, undisturbed)
+    assert _told(out) == _told(undisturbed)
+
+
+@pytest.mark.data
+def test_two_processes_train_like_one(table: Path, undisturbed: Path, tmp_path: Path) -> None:
+    """Without dropout, which draws other numbers in every process, only rounding differs."""
+    off = ["--dropout", "0", "--condition-dropout", "0", "--epochs", "2", "--samples", "0"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert _run(table, one, *off) == 0
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [sys.executable, *launch, "-m", "bondwright", *_words(table, two, *off)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    losses = [
+        [e["validation_loss"] for e in read_log(out) if "validation_loss" in e]
+        for out in (one, two)
+    ]
+    # float32 sums in another order; Adam enlarges differences of tiny gradients.
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--seed", "7"], "seed 0 then, 7 now"),
+        (["--size", "2x3x32"], "multiple of the heads"),
+        (["--size", "smal"], "Did you mean 'small'?"),
+        (["--condition", "gap"], "no table has a column 'gap'"),
+        (["--condition", "band_gap:cubic"], "COLUMN:linear"),
+        (["--conditioning", "prefx"], "Did you mean 'prefix'?"),
+        (["--dialect", "wykoff"], "Did you mean 'wyckoff'?"),
+        (["--device", "cuda:9"], "cuda:9"),
+    ],
+)
+def test_other_settings_and_bad_options_are_refused_in_one_line(
+    table: Path,
+    undisturbed: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+    said: str,
+) -> None:
+    assert _run(table, undisturbed, *more) == 2
+    assert said in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_the_rate_rises_then_falls_to_its_share() -> None:
+    settings = TrainSettings(learning_rate=1e-3, warm_up=0.1, final_share=0.05)
+    rates = [settings.rate(step, 1000) for step in range(1000)]
+    assert rates[0] == pytest.approx(1e-5)
+    assert max(rates) == pytest.approx(1e-3)
+    assert rates.index(max(rates)) in (99, 100)
+    assert rates[549] == pytest.approx(1e-3 * (0.05 + 0.95 / 2), rel=5e-3)
+    assert rates[-1] == pytest.approx(5e-5, rel=1e-2)
