@@ -33,6 +33,9 @@ class Positions:
         single: whether the position holds one orbit only.
         kinds: multiplicities of single positions, ascending, each once.
         kind: for each letter, the place of its multiplicity in `kinds`; -1 where not single.
+        unused: how many single positions of each kind there are.
+        sums: bit n is set where n atoms find a place without single positions.
+        most_sums: the same if single positions could be used again and again.
     """
 
     letters: tuple[str, ...]
@@ -40,6 +43,9 @@ class Positions:
     single: tuple[bool, ...]
     kinds: tuple[int, ...]
     kind: tuple[int, ...]
+    unused: Use
+    sums: int
+    most_sums: int
 
 
 @cache
@@ -48,12 +54,16 @@ def outline(space_group: int) -> Positions:
     places = positions(space_group)
     single = tuple(not place.free for place in places)
     kinds = sorted({place.multiplicity for place in places if not place.free})
+    several = {place.multiplicity for place in places if place.free}
     return Positions(
         letters=tuple(place.letter for place in places),
         multiplicities=tuple(place.multiplicity for place in places),
         single=single,
         kinds=tuple(kinds),
         kind=tuple(-1 if p.free else kinds.index(p.multiplicity) for p in places),
+        unused=tuple(sum(not p.free and p.multiplicity == m for p in places) for m in kinds),
+        sums=_sums(tuple(sorted(several))),
+        most_sums=_sums(tuple(sorted({place.multiplicity for place in places}))),
     )
 
 
@@ -71,10 +81,14 @@ def closes(space_group: int, counts: tuple[int, ...], used: frozenset[str] = fro
     if counts and not 0 <= min(counts) <= max(counts) <= MOST_ATOMS:
         raise InputError(f"atoms of an element in a cell are 0 to {MOST_ATOMS}, not {counts}.")
     known = outline(space_group)
-    left = [0] * len(known.kinds)
+    if not all(known.most_sums >> count & 1 for count in counts):
+        return False
+    if all(known.sums >> count & 1 for count in counts):
+        return True
+    left = list(known.unused)
     for letter, kind in zip(known.letters, known.kind, strict=True):
-        if kind >= 0 and letter not in used:
-            left[kind] += 1
+        if kind >= 0 and letter in used:
+            left[kind] -= 1
     return _holds(space_group, tuple(sorted(counts)), tuple(left))
 
 
@@ -123,7 +137,7 @@ def _finishes(space_group: int, used: int, last: int, count: int, later: tuple[i
     """Tell whether positions from `last` on hold `count` atoms and any the later elements."""
     known = outline(space_group)
     left = [0] * len(known.kinds)
-    here = [0] * len(known.kinds)
+    here = [0] * len(known.kinds)  # of these, the ones that this element may still use
     for place, kind in enumerate(known.kind):
         if kind >= 0 and not used >> place & 1:
             left[kind] += 1
