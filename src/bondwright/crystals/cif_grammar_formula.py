@@ -36,9 +36,12 @@ def check_request(request: Request, dialect: str) -> None:
             raise InputError(f"a formula needs whole counts above 0, not {dict(request.formula)}.")
     if request.formula_units is not None and request.formula_units < 1:
         raise InputError(f"formula units (Z) are 1 or more, not {request.formula_units}.")
-    if len(elements) > request.max_atoms or request.max_atoms < 1:
+    if request.formula is None and not _extends(
+        (), max(len(elements), 1), request.space_group, request.max_atoms
+    ):
+        group = f" in space group {request.space_group}" if request.space_group else ""
         raise InputError(
-            f"at most {request.max_atoms} atoms cannot hold what is asked for; allow more."
+            f"at most {request.max_atoms} atoms{group} cannot hold what is asked for; allow more."
         )
 
 

@@ -118,7 +118,9 @@ class Layout:
             ("_chemical_formula_structural", structural),
         )
         text = "".join(f"{tag} {self.opening}{value}{self.closing}\n" for tag, value in lines)
-        total = f"'{self.opening}{cell_formula(counts, ' ')}{self.closing}'"
+        total = f"{self.opening}{cell_formula(counts, ' ')}{self.closing}"
+        if len(counts) > 1:  # CIF quotes what has blanks
+            total = f"'{total}'"
         return f"{self.closing}\n{text}_chemical_formula_sum {total}\n_cell_volume {self.opening}"
 
     def before_sites(self, counts: Mapping[str, int]) -> str:

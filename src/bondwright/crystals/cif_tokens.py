@@ -13,9 +13,11 @@ from functools import cache
 
 from bondwright.crystals.cif_vocabulary import GROUP_SUFFIX, UNKNOWN, CifVocabulary
 from bondwright.errors import InputError
+from bondwright.structure.cif_sites import ELEMENTS as CHEMICAL_ELEMENTS
 
 _BLANKS = re.compile(r"[ \t]+")
 _GROUP = re.compile(r"(?<=_symmetry_space_group_name_H-M )(\[?)([^\s\[\]]+)(?=\]?\n)")
+_SYMBOL = re.compile(r"[A-Z][a-z]?")
 _WORD = re.compile(r"[^\s,'\[\]]+")
 
 
@@ -90,8 +92,11 @@ def _pattern(vocabulary: CifVocabulary) -> re.Pattern[str]:
 
 
 def _unknown(piece: str, place: int, vocabulary: CifVocabulary) -> str:
-    """Say which word of a text has no tokens."""
-    before = max((m for m in _WORD.finditer(piece) if m.start() <= place), key=lambda m: m.start())
-    word = before.group() if before.end() > place else piece[place : place + 1]
+    """Say which element or word of a text has no tokens."""
     line = piece.count("\n", 0, place) + 1
-    return f"{vocabulary.name} has no tokens for {word[:40]!r} (line {line} of the text)."
+    for match in _SYMBOL.finditer(piece):
+        if match.start() <= place < match.end() and match.group() in CHEMICAL_ELEMENTS:
+            return f"{vocabulary.name} has no token for the element {match.group()} (line {line})."
+    covering = (m.group() for m in _WORD.finditer(piece) if m.start() <= place < m.end())
+    word = next(covering, piece[place])
+    return f"{vocabulary.name} has no tokens for {word[:40]!r} (line {line})."

@@ -69,7 +69,7 @@ GROUP_SUFFIX = "_sg"
 UNKNOWN = "<unk>"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CifVocabulary:
     """The tokens of one dialect.
 
