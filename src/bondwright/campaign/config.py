@@ -23,6 +23,8 @@ from bondwright.campaign.tables import (
     read_settings,
     refuse_unknown,
 )
+from bondwright.crystals.generate_wish import Wish
+from bondwright.crystals.shipped import SHIPPED
 from bondwright.errors import InputError, nearest
 from bondwright.run import available_cores
 from bondwright.structure.datasets import data_folder, user_data_folder
@@ -82,11 +84,13 @@ class RunSetting:
         workers: number of worker processes; 0 for one per core.
         time_limit_s: seconds after which one candidate's check is stopped.
         memory_mb: memory that one worker may use, MiB.
+        device: where models that generate crystals compute: "cpu", "cuda", "cuda:1".
     """
 
     workers: int = 0
     time_limit_s: float = 900.0
     memory_mb: int = 4096
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if self.workers < 0:
@@ -133,6 +137,7 @@ class CampaignConfig:
         stages: stage name -> setting, in the order of the funnel.
         run: workers and limits.
         folder: the folder that relative paths start from.
+        generate: crystals that are made first, one entry for each `[[generate]]`.
     """
 
     name: str
@@ -143,6 +148,7 @@ class CampaignConfig:
     stages: dict[str, StageSetting]
     run: RunSetting
     folder: Path
+    generate: tuple[Wish, ...] = ()
 
     @property
     def funnel(self) -> list[str]:
@@ -208,7 +214,7 @@ def parse_config(text: str, folder: Path, where: str = CONFIG_NAME) -> CampaignC
         InputError: as `load_config`.
     """
     table = parse_toml(text, where)
-    known = ["name", "description", "seed", "input", "targets", "stages", "run"]
+    known = ["name", "description", "seed", "generate", "input", "targets", "stages", "run"]
     refuse_unknown(table, known, where)
     head = from_table(
         _Head, {k: table[k] for k in ("name", "description", "seed") if k in table}, where, folder
@@ -233,6 +239,10 @@ def parse_config(text: str, folder: Path, where: str = CONFIG_NAME) -> CampaignC
         stages=stages,
         run=from_table(RunSetting, table.get("run", {}), f"{where}: run", folder),
         folder=folder,
+        generate=tuple(
+            _wish(entry, f"{where}: generate {number}", folder)
+            for number, entry in enumerate(_tables(table, "generate", list, where), 1)
+        ),
     )
 
 
@@ -241,6 +251,13 @@ class _Head:
     name: str
     description: str = ""
     seed: int = 0
+
+
+def _wish(entry: Any, where: str, folder: Path) -> Wish:
+    wish = from_table(Wish, entry, where, folder)
+    return (
+        wish if wish.model == SHIPPED else replace(wish, model=_place_or_name(wish.model, folder))
+    )
 
 
 def _tables(table: dict[str, Any], key: str, kind: type, where: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from bondwright.campaign.config import InputSetting, RunSetting, TargetSetting
 from bondwright.campaign.stages import GROUP_STAGES, ON_REQUEST, STAGES, default_settings
+from bondwright.crystals.generate_wish import Wish
 
 _ABOUT = {
     "read": "Limits on what is read from a file.",
@@ -31,6 +32,7 @@ def default_config_text(
     run: RunSetting | None = None,
     enabled: Mapping[str, bool] | None = None,
     reference: str = "auto",
+    generate: Sequence[Wish] = (),
 ) -> str:
     """Return the text of a campaign file, with every setting's default as a comment.
 
@@ -43,6 +45,7 @@ def default_config_text(
         run: workers and limits; None for the defaults.
         enabled: stages that are switched on or off; the others are on.
         reference: index file of known structures for the novelty stages, "auto" or "none".
+        generate: crystals to make; without any, an example stands there as a comment.
     """
     lines = [
         "# A bondwright campaign. `bondwright run` does what is missing and can be repeated or",
@@ -59,6 +62,15 @@ def default_config_text(
     if not inputs:
         lines += ["# [[input]]", '# files = ["*.cif"]', ""]
     lines += _commented_fields(InputSetting(()), skip=("files",))
+    lines += [
+        "",
+        "# Crystals to make first, by a language model or a baseline.",
+    ]
+    for wish in generate:
+        lines += ["[[generate]]", *_assignments(wish), ""]
+    if not generate:
+        lines += ["# [[generate]]", "# n = 200"]
+    lines += _commented_fields(Wish(200), skip=("n",))
     lines += ["", "# What is looked for. band_gap in eV, density in g/cm³."]
     for target, setting in (targets or {}).items():
         lines += [f"[targets.{_key(target)}]", *_assignments(setting), ""]
@@ -74,6 +86,7 @@ def default_config_text(
         f"workers = {chosen.workers}  # 0: one per core",
         f"time_limit_s = {chosen.time_limit_s}  # for one candidate in one stage",
         f"memory_mb = {chosen.memory_mb}  # for one worker",
+        f"device = {toml_value(chosen.device)}  # where models that make crystals compute",
     ]
     return "\n".join(lines) + "\n"
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bondwright.campaign.config import CampaignConfig, leave_out, load_config
 from bondwright.campaign.folder import NETWORK_FILE_SYSTEMS, CampaignFolder, file_system_type
+from bondwright.campaign.generating import STAGE, Making, Workshop, input_of, plan_arms
 from bondwright.campaign.known import formulas_of, index_of_formulas
 from bondwright.campaign.landing import landed
 from bondwright.campaign.plan import Plan, apply_pointers, plan_stage
@@ -128,6 +129,7 @@ class _Driver:
         outcome = "failed"
         try:
             self._recover()
+            self._generate()
             self._read()
             self._find_known(number)
             self._screen()
@@ -158,6 +160,23 @@ class _Driver:
                 self.store.add_records(new)
             path.unlink()
             self.summary.recovered += len(new)
+
+    def _generate(self) -> None:
+        """Make the crystals that are wished for; from here on their tables are inputs."""
+        if not self.config.generate:
+            return
+        arms = plan_arms(self.config.generate, self.config.seed)
+        run = self.config.run
+        making = Making(run.worker_count, device=run.device, memory_mb=run.memory_mb)
+        stop = self.stopping.is_set
+        shop = Workshop(self.folder.generated, making, self._get_pool, self.progress, stop)
+        made = shop.make_all(arms)
+        if made is None:
+            raise Stopped
+        self.summary.new[STAGE] = made
+        tables = [input_of(arm, shop.table(arm), self.folder.root) for arm in arms]
+        self.config = replace(self.config, inputs=(*self.config.inputs, *tables))
+        self.summary.warnings += [warning for arm in arms for warning in arm.warnings]
 
     def _read(self) -> None:
         began = time.monotonic()
@@ -237,10 +256,13 @@ class _Driver:
         return self.config.run.worker_count
 
     def _submit(self, task: CheckTask | GroupTask, resources: Resources) -> Future[TaskResult]:
+        function = run_check if isinstance(task, CheckTask) else run_group
+        return self._get_pool().submit(function, (task,), resources)
+
+    def _get_pool(self) -> LocalPool:
         if self._pool is None:
             self._pool = self._stack.enter_context(LocalPool(self._workers, log=self.folder.log))
-        function = run_check if isinstance(task, CheckTask) else run_group
-        return self._pool.submit(function, (task,), resources)
+        return self._pool
 
 
 @contextmanager

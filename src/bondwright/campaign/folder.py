@@ -67,6 +67,11 @@ class CampaignFolder:
         return self.root / "results"
 
     @property
+    def generated(self) -> Path:
+        """Where crystals lie that were made for the campaign."""
+        return self.root / "generated"
+
+    @property
     def lock(self) -> Path:
         """The file whose lock the driver holds."""
         return self.root / ".lock"

@@ -79,6 +79,7 @@ def config_json(config: CampaignConfig) -> dict[str, Any]:
         "inputs": [
             {**asdict(i), "files": [without_folder(f) for f in i.files]} for i in config.inputs
         ],
+        "generate": [settings_json(wish) for wish in config.generate],
         "funnel": config.funnel,
         "targets": {name: asdict(target) for name, target in config.targets.items()},
         "stages": {

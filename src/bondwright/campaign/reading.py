@@ -14,7 +14,7 @@ from bondwright.campaign.stages import settings_json, version
 from bondwright.campaign.store import Store
 from bondwright.run import current_usage
 from bondwright.screen.verdict import Outcome, Verdict
-from bondwright.structure.candidate import Candidate
+from bondwright.structure.candidate import Candidate, Problem
 
 # Problems that speak of the machine rather than of the text.
 _FAILURES = frozenset({"timeout", "crashed", "memory"})
@@ -91,6 +91,7 @@ def _rows(
     for number, candidate in enumerate(candidates, 1):
         if stopping():
             raise Stopped
+        candidate = as_generated(candidate)
         if entry.label:
             candidate = dataclasses.replace(
                 candidate, extra={**candidate.extra, "label": entry.label}
@@ -99,6 +100,22 @@ def _rows(
         yield candidate, _record(candidate, settings_json(limits), seconds)
         report(path.name, number)
         began = time.monotonic()
+
+
+def as_generated(candidate: Candidate) -> Candidate:
+    """Return a candidate with what the table of a generator tells of its making.
+
+    A row of `bondwright generate` names its generator and seed, and why it has no crystal.
+    """
+    generator, seed = candidate.extra.get("generator"), candidate.extra.get("seed")
+    if not isinstance(generator, str) or not isinstance(seed, int):
+        return candidate
+    origin = dataclasses.replace(candidate.origin, generator=generator, seed=seed)
+    problem, said = candidate.problem, candidate.extra.get("problem")
+    if problem is not None and isinstance(said, str) and said:
+        code, _, message = said.partition(": ")
+        problem = Problem(code, message or f"the generator's text is {code}.")
+    return dataclasses.replace(candidate, origin=origin, problem=problem)
 
 
 def _record(candidate: Candidate, settings: dict[str, Any], seconds: float) -> Record:

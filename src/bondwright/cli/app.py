@@ -11,6 +11,7 @@ from bondwright.cli import (
     data,
     dft,
     export,
+    generate,
     glass,
     init,
     reference,
@@ -52,6 +53,7 @@ def _options(
 
 
 app.command("init")(init.init)
+app.command("generate")(generate.generate)
 app.command("screen")(screen.screen)
 app.command("run")(run.run)
 app.command("status")(status.status)

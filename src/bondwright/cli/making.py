@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from bondwright.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from bondwright.campaign.config import TargetSetting
+    from bondwright.campaign.config import RunSetting, TargetSetting
+    from bondwright.crystals.generate_wish import Wish
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Wishes:
     reference: str | None = None
     description: str = ""
     seed: int = 0
+    generate: Sequence[Wish] = ()
+    run: RunSetting | None = None
 
 
 def config_text(folder: Path, wishes: Wishes) -> str:
@@ -66,6 +69,8 @@ def config_text(folder: Path, wishes: Wishes) -> str:
         targets=dict(target(text) for text in wishes.targets),
         enabled=dict.fromkeys(wishes.skipped, False),
         reference=_reference(wishes.reference, folder),
+        generate=wishes.generate,
+        run=wishes.run,
     )
 
 

@@ -18,7 +18,10 @@ def status(campaign: CampaignFolder, json: Json = False) -> None:
 
     Works while the campaign is running.
     """
+    from bondwright.campaign.folder import CampaignFolder
+    from bondwright.campaign.generating import unfinished
     from bondwright.campaign.load import load_view
+    from bondwright.campaign.report.arms import find_arms
 
     view = load_view(campaign)
     if json:
@@ -28,6 +31,11 @@ def status(campaign: CampaignFolder, json: Json = False) -> None:
     say()
     for line in funnel_lines(view.stages):
         say(line)
+    for arm in find_arms(view).rows:
+        number, what = arm.tally.best
+        say(f"{arm.label}: {arm.tally.made} of {arm.request} made, {number} {what}")
+    for name, number in unfinished(CampaignFolder(campaign).generated).items():
+        say(f"{name}: {number} made so far")
     say()
     waiting = sum(stage.waiting for stage in view.stages)
     if waiting:
@@ -42,9 +50,12 @@ def status(campaign: CampaignFolder, json: Json = False) -> None:
 
 def as_json(view: CampaignView) -> dict[str, Any]:
     """Return the funnel as JSON values."""
+    from bondwright.campaign.report.arms import find_arms
+
     return {
         "name": view.name,
         "stages": [asdict(stage) for stage in view.stages],
+        "arms": [asdict(row) for row in find_arms(view).rows],
         "candidates": len(view.candidates) - len(view.controls),
         "controls": [
             {

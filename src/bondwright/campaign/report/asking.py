@@ -35,6 +35,8 @@ class GroupRow:
         made: candidates in the campaign that were asked for it.
         values: what was found, in the property's unit.
         summary: the group's numbers.
+        against: the group compared with those that were asked for nothing, alone; None where there
+            are none, or where it is them.
     """
 
     label: str
@@ -42,6 +44,15 @@ class GroupRow:
     made: int
     values: list[float]
     summary: AskedGroup
+    against: ConditionEffect | None
+
+    @property
+    def control_rate(self) -> float | None:
+        """Share of the control that is as near to the asked value: of those asked for nothing
+        where there are such, else of all other groups."""
+        if self.against is None:
+            return self.summary.control_rate
+        return next(g.control_rate for g in self.against.groups if g.asked is not None)
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,7 @@ class AskedEffect:
 
     Attributes:
         what: the property.
+        whose: what was made, and by whom, where a generator tells; else empty.
         source: which candidates are compared, and where their values come from.
         rows: the groups, ascending; at most `GROUPS_SHOWN`.
         groups: number of groups, shown or not.
@@ -59,12 +71,18 @@ class AskedEffect:
     """
 
     what: Quantity
+    whose: str
     source: str
     rows: list[GroupRow]
     groups: int
     conclusion: str
     effect: ConditionEffect
     statistics: list[tuple[str, str]]
+
+    @property
+    def controlled(self) -> bool:
+        """Whether there are candidates that were asked for nothing, to compare with."""
+        return any(row.against is not None for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -80,10 +98,29 @@ def asked_effects(view: CampaignView) -> list[AskedEffect]:
 
     Every candidate with a value takes part, whatever became of it later: a comparison among
     survivors alone would look at what the funnel let through, not at what the generator made.
+    Where generators tell what they did, only candidates are compared that differ in nothing but
+    what they were asked for, and there is one answer for each such family.
     """
     candidates = [c for c in view.candidates if not c.candidate.control]
-    names = sorted({name for c in candidates for name in c.candidate.asked})
-    return [_effect(candidates, name) for name in names]
+    asked = {(name, _family(c)): None for c in candidates for name in c.candidate.asked}
+    return [
+        _effect([c for c in candidates if _family(c) == family], name)
+        for name, family in sorted(asked, key=lambda pair: (pair[0], str(pair[1] or "")))
+    ]
+
+
+def _family(view: CandidateView) -> str | None:
+    """Return what a generator says of the candidates that can be compared; None without one."""
+    family = view.candidate.extra.get("family")
+    return family if isinstance(family, str) else None
+
+
+def _whose(candidates: list[CandidateView]) -> str:
+    """Return what was made and by whom; empty where no generator tells."""
+    first = candidates[0].candidate
+    if _family(candidates[0]) is None or first.origin.generator is None:
+        return ""
+    return f"{first.extra.get('request')}, by {first.origin.generator}"
 
 
 def _effect(candidates: list[CandidateView], name: str) -> AskedEffect:
@@ -95,9 +132,9 @@ def _effect(candidates: list[CandidateView], name: str) -> AskedEffect:
     for c in candidates:
         if c.candidate.key in found.values:
             values[_asked(c, name)].append(found.values[c.candidate.key])
-    effect = condition_effect(
-        values, name=name, unit=what.unit, tolerance=_tolerance(candidates, name)
-    )
+    tolerance = _tolerance(candidates, name)
+    effect = condition_effect(values, name=name, unit=what.unit, tolerance=tolerance)
+    unasked = values.get(None, [])
     shown = sorted(effect.groups, key=lambda g: -g.n)[:GROUPS_SHOWN]
     rows = [
         GroupRow(
@@ -106,6 +143,14 @@ def _effect(candidates: list[CandidateView], name: str) -> AskedEffect:
             made=made[g.asked],
             values=values[g.asked],
             summary=g,
+            against=None
+            if g.asked is None or not unasked
+            else condition_effect(
+                {g.asked: values[g.asked], None: unasked},
+                name=name,
+                unit=what.unit,
+                tolerance=tolerance,
+            ),
         )
         for g in effect.groups
         if g in shown
@@ -117,7 +162,14 @@ def _effect(candidates: list[CandidateView], name: str) -> AskedEffect:
             "no candidate has a value."
         )
     return AskedEffect(
-        what, found.source, rows, len(effect.groups), conclusion, effect, _statistics(effect)
+        what,
+        _whose(candidates),
+        found.source,
+        rows,
+        len(effect.groups),
+        conclusion,
+        effect,
+        _statistics(effect),
     )
 
 

@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from bondwright import __version__
 from bondwright.campaign.report import words
+from bondwright.campaign.report.arms import find_arms, share
 from bondwright.campaign.report.asking import asked_effects
 from bondwright.campaign.report.dft import dft_section
 from bondwright.campaign.report.funnel import funnel_rows
@@ -71,6 +72,7 @@ def render_page(view: CampaignView, folder: Path | None = None) -> str:
             headline=write_headline(view, standings),
             funnel=funnel_rows(view),
             effects=effects,
+            arms=find_arms(view),
             dft=dft,
             payload=payload,
             data=embed_json(payload.data),
@@ -162,5 +164,6 @@ def environment(package: str = __package__ or "") -> Environment:
         label=words.label,
         number=words.number,
         reason=words.reason_words,
+        share=share,
     )
     return environment

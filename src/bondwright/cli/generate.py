@@ -1,0 +1,394 @@
+"""`bondwright generate`: crystals on demand, into a table or straight into a campaign."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bondwright.cli.console import note, say, say_json
+from bondwright.cli.screen import Control, Reference, Skip, Target
+from bondwright.cli.types import Json, Workers
+from bondwright.errors import InputError
+
+if TYPE_CHECKING:
+    from bondwright.campaign.work import Progress
+    from bondwright.crystals.generate import Arm
+    from bondwright.crystals.generate_wish import Wish
+
+INTERRUPTED, NOTHING_USABLE = 130, 4
+LOOKED_AT = 200
+"""Crystals whose validity is looked at for the closing lines; about 2 s on one core."""
+
+
+def generate(
+    formula: Annotated[
+        str,
+        typer.Argument(
+            help="TiO2, Ca(NO3)2, 'O2 Ti' ...; without it the model chooses.", show_default=False
+        ),
+    ] = "",
+    n: Annotated[
+        int, typer.Option("--n", "-n", min=1, help="Crystals to make, for each value asked for.")
+    ] = 200,
+    band_gap: Annotated[
+        list[float] | None,
+        typer.Option(metavar="EV", help="Band gap to ask for, eV. Repeatable: n for each."),
+    ] = None,
+    asked: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--property",
+            metavar="NAME=VALUE",
+            help="Another property to ask for, such as density=4.2 (g/cm³). Repeatable.",
+        ),
+    ] = None,
+    space_group: Annotated[
+        str | None, typer.Option(help="Number or symbol in any spelling: 136, P4_2/mnm.")
+    ] = None,
+    formula_units: Annotated[
+        int | None, typer.Option(help="Units of the formula in the conventional cell.")
+    ] = None,
+    chemical_system: Annotated[
+        str, typer.Option(metavar="Ti-O", help="These elements and no others, in any ratio.")
+    ] = "",
+    max_atoms: Annotated[int, typer.Option(help="Most atoms in the conventional cell.")] = 200,
+    unconditional: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Make N more that are asked for nothing: the control arm."
+        ),
+    ] = 0,
+    method: Annotated[
+        str, typer.Option(help="model, ion-exchange (on known crystals) or random (symmetric).")
+    ] = "model",
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METHOD", help="Make n by this method, too. Repeatable."),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(help="shipped, the folder of a trained model, or a CrystaLLM checkpoint."),
+    ] = "shipped",
+    known: Annotated[
+        str,
+        typer.Option(
+            metavar="TABLE",
+            help="Known crystals for ion exchange. (default: crystals/structures.csv.gz of "
+            "BONDWRIGHT_DATA)",
+        ),
+    ] = "",
+    temperature: Annotated[
+        float, typer.Option(help="Of sampling; below 1 likelier crystals, above 1 more variety.")
+    ] = 1.0,
+    top_k: Annotated[int, typer.Option(help="Choose among so many tokens only; 0: all.")] = 0,
+    top_p: Annotated[
+        float, typer.Option(help="Choose among the likeliest tokens of this share; 1: all.")
+    ] = 1.0,
+    guidance: Annotated[
+        float, typer.Option(help="Weight of what is asked for: 1 as learned, above 1 more.")
+    ] = 1.0,
+    best: Annotated[
+        int,
+        typer.Option(metavar="K", help="Make K times as many and keep the n likeliest."),
+    ] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random number.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Table to write, .csv or .parquet, or a folder of CIF files. "
+            "(default: FORMULA.csv)",
+        ),
+    ] = None,
+    screen: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CAMPAIGN", help="Screen them at once: campaign folder to make, or to go on."
+        ),
+    ] = None,
+    control: Control = None,
+    target: Target = None,
+    skip: Skip = None,
+    reference: Reference = None,
+    workers: Workers = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, help="Texts a worker writes at a time. (default: 128; 512 on a GPU)"),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
+    json: Json = False,
+) -> None:
+    """Make crystals: of a formula, a chemical system, or whatever the model likes.
+
+    Every crystal is grammatical and has exactly the composition that was asked for. The same
+    command again goes on where it was stopped, or says that nothing is left to do. With --screen
+    they go through the whole funnel to a report, the controls beside them.
+    """
+    from bondwright.cli.making import number, pairs
+    from bondwright.crystals.generate_wish import Wish, method_of
+
+    properties = {name: number(value, "--property") for name, value in pairs(asked or [], "-")}
+    wanted = [{**properties, "band_gap": gap} for gap in band_gap or []] or [properties]
+    made_by = method_of(method, "--method")
+    common: dict[str, Any] = {
+        "formula": formula,
+        "chemical_system": chemical_system,
+        "formula_units": formula_units,
+        "space_group": space_group,
+        "max_atoms": max_atoms,
+        "known": known,
+    }
+    sampling: dict[str, Any] = {
+        "model": model,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "guidance": guidance,
+        "best": best,
+    }
+    wishes = [Wish(n, asked=one, method=made_by, **common, **sampling) for one in wanted]
+    if unconditional:
+        wishes.append(Wish(unconditional, method=made_by, **common, **sampling))
+    wishes += [Wish(n, method=method_of(name, "--against"), **common) for name in against or []]
+    if screen is not None:
+        if out is not None or batch is not None:
+            raise InputError("--out and --batch belong to a table; leave them out with --screen.")
+        _into_campaign(
+            screen, wishes, seed, control, target, skip, reference, workers, device, json
+        )
+        return
+    for given, option in ((control, "--control"), (target, "--target"), (skip, "--skip")):
+        if given:
+            raise InputError(f"{option} belongs to a screening; give --screen CAMPAIGN, too.")
+    _into_table(out or Path(f"{wishes[0].subject}.csv"), wishes, seed, workers, batch, device, json)
+
+
+def _into_campaign(
+    folder: Path,
+    wishes: Sequence[Wish],
+    seed: int,
+    controls: Sequence[Path] | None,
+    targets: Sequence[str] | None,
+    skipped: Sequence[str] | None,
+    reference: str | None,
+    workers: int | None,
+    device: str,
+    json: bool,
+) -> None:
+    """Make a campaign that makes the crystals first, and run it to its report."""
+    from dataclasses import replace
+
+    from bondwright.campaign.config import RunSetting
+    from bondwright.campaign.generating import plan_arms
+    from bondwright.cli.driving import drive
+    from bondwright.cli.making import Wishes, config_text, make_campaign, relative
+    from bondwright.crystals.shipped import SHIPPED, shipped_models
+
+    plan_arms(wishes, seed)  # a wish that cannot be met leaves no folder behind
+    placed = [
+        replace(
+            wish,
+            model=wish.model
+            if wish.model in (SHIPPED, *shipped_models())
+            else relative(Path(wish.model), folder),
+            known=wish.known and relative(Path(wish.known), folder),
+        )
+        for wish in wishes
+    ]
+    text = config_text(
+        folder,
+        Wishes(
+            controls=controls or [],
+            targets=targets or [],
+            skipped=skipped or [],
+            reference=reference,
+            seed=seed,
+            generate=placed,
+            run=RunSetting(device=device),
+        ),
+    )
+    make_campaign(folder, text)
+    drive(folder, workers, retry_failed=False, json=json)
+
+
+def _into_table(
+    out: Path,
+    wishes: Sequence[Wish],
+    seed: int,
+    workers: int | None,
+    batch: int | None,
+    device: str,
+    json: bool,
+) -> None:
+    """Make the crystals and write them to a table."""
+    from bondwright.campaign.folder import CampaignFolder
+    from bondwright.campaign.generating import (
+        Making,
+        Workshop,
+        check_suffix,
+        held,
+        plan_arms,
+        write_table,
+    )
+    from bondwright.cli.reference import stop_on_signal
+    from bondwright.run import LocalPool, available_cores
+
+    check_suffix(out)
+    arms = plan_arms(wishes, seed)
+    for warning in (warning for arm in arms for warning in arm.warnings):
+        note(f"Warning: {warning}")
+    wanted = Counter({arm.name: arm.wish.n for arm in arms})
+    there = held(out)
+    if there == wanted:
+        say(f"Nothing to do: {out} holds these {there.total()} crystals.")
+        return
+    if there:
+        raise InputError(
+            f"{out} holds other crystals ({', '.join(sorted(there))}); name another file with "
+            "--out, or move it."
+        )
+    parts = out.with_name(f"{out.name}.parts")
+    parts.mkdir(parents=True, exist_ok=True)
+    making = Making(workers or available_cores(), batch, device)
+    with (
+        CampaignFolder(parts).driver_lock(),
+        stop_on_signal() as stopped,
+        _progress() as show,
+        LocalPool(making.workers) as pool,
+    ):
+        began = time.monotonic()
+        shop = Workshop(parts, making, lambda: pool, show, stopped)
+        made = shop.make_all(arms)
+        seconds = time.monotonic() - began
+        if made is not None:
+            found = {arm.name: shop.rows(arm) for arm in arms}
+    if made is None:
+        note("Interrupted. Everything finished so far is kept; the same command goes on from here.")
+        raise typer.Exit(INTERRUPTED)
+    rows = [row for arm in arms for row in found[arm.name]]
+    write_table(rows, out)
+    shutil.rmtree(parts, ignore_errors=True)
+    _answer(out, arms, found, rows, made, seconds, json)
+
+
+def _answer(
+    out: Path,
+    arms: Sequence[Arm],
+    found: dict[str, list[dict[str, Any]]],
+    rows: Sequence[dict[str, Any]],
+    made: int,
+    seconds: float,
+    json: bool,
+) -> None:
+    """Say what came out; refuse to call it a success when nothing can be used.
+
+    Raises:
+        GenerationError: no row is a crystal, or no crystal that was looked at is valid.
+    """
+    from bondwright.campaign.generating import label_of, problem_of
+    from bondwright.crystals.generate import GenerationError
+
+    crystals = [row for row in rows if row["cif"] is not None]
+    looked_at, reasons = _validity(crystals)
+    passed = reasons[""]
+    per_arm: list[dict[str, Any]] = [
+        {
+            "arm": arm.name,
+            "label": label_of(arm),
+            "generator": arm.maker,
+            "rows": len(found[arm.name]),
+            "problems": dict(Counter(p for row in found[arm.name] if (p := problem_of(row)))),
+            "asked": dict(arm.wish.asked),
+        }
+        for arm in arms
+    ]
+    against = {reason: count for reason, count in reasons.most_common() if reason}
+    if json:
+        say_json(
+            {
+                "out": str(out),
+                "arms": per_arm,
+                "crystals": len(crystals),
+                "new": made,
+                "seconds": round(seconds, 2),
+                "looked_at": looked_at,
+                "valid": passed,
+                "reasons": against,
+                "warnings": [warning for arm in arms for warning in arm.warnings],
+            }
+        )
+    else:
+        for arm, facts in zip(arms, per_arm, strict=True):
+            bad = "".join(f", {count} {slug}" for slug, count in facts["problems"].items())
+            good = facts["rows"] - sum(facts["problems"].values())
+            kept = f", the likeliest of {arm.wish.total}" if arm.wish.best > 1 else ""
+            say(f"{arm.wish.words}; {facts['label']}: {good} crystals{bad}{kept} ({arm.name})")
+        if looked_at:
+            others = ", ".join(f"{reason} {count}" for reason, count in against.items())
+            say(
+                f"Valid: {passed} of {looked_at} looked at pass the strict check"
+                + (f"; the others: {others}." if others else ".")
+            )
+        if made:
+            say(f"{made} made in {seconds:.0f} s ({made / max(seconds, 1e-9):.1f} a second).")
+        say(f"Written: {out} ({len(rows)} rows)")
+    if not crystals:
+        counted = ", ".join(f"{n} {p}" for p, n in Counter(map(problem_of, rows)).most_common())
+        raise GenerationError(
+            f"none of the {len(rows)} texts is a crystal ({counted}); {out} tells of each why."
+        )
+    if not passed:
+        raise GenerationError(
+            f"none of the {looked_at} crystals looked at is valid ("
+            + ", ".join(f"{reason} {count}" for reason, count in against.items())
+            + f"); {out} holds them all the same."
+        )
+
+
+def _validity(crystals: Sequence[dict[str, Any]]) -> tuple[int, Counter[str]]:
+    """Look at crystals evenly through the table; at all of them while none is found valid.
+
+    Returns:
+        How many were looked at, and reason -> number; "" counts those that pass.
+    """
+    from bondwright.crystals.generate import reason_against
+
+    step = max(1, -(-len(crystals) // LOOKED_AT))
+    rest = [row for place, row in enumerate(crystals) if place % step]
+    reasons = Counter(reason_against(row["cif"]) for row in crystals[::step])
+    while rest and not reasons[""]:
+        reasons[reason_against(rest.pop()["cif"])] += 1
+    return reasons.total(), reasons
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Progress], None]]:
+    """Show how many crystals are made, how fast, and how long it will take."""
+    if sys.stderr.isatty():
+        from bondwright.cli.driving import stage_progress
+
+        with stage_progress() as show:
+            yield show
+        return
+    last = 0.0
+
+    def tell(now: Progress) -> None:
+        nonlocal last
+        moment = time.monotonic()
+        if now.rate is None or not now.total:
+            return
+        if now.done == now.total or moment - last >= 10:
+            last = moment
+            left = (now.total - now.done) / now.rate
+            note(f"{now.done:,}/{now.total:,} crystals, {now.rate:.3g} a second, {left:.0f} s left")
+
+    yield tell

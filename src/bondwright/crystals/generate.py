@@ -1,0 +1,410 @@
+"""Making crystals as they are wished for: by a model, or by a baseline that it has to beat.
+
+An *arm* is a wish with everything that decides its crystals: the model's weights and the seed. The
+crystal with number i of an arm is always the same, however many are made, by however many workers,
+in however many parts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bondwright.crystals.generate_cif import crystal_cif, plain_formula
+from bondwright.crystals.generate_wish import Wish
+from bondwright.crystals.shipped import ModelFacts, describe_model, model_place
+from bondwright.errors import BondwrightError, InputError
+from bondwright.structure.symmetry import parse_space_group
+
+if TYPE_CHECKING:
+    from bondwright.crystals.checkpoint import LoadedModel
+    from bondwright.crystals.crystal import Crystal
+    from bondwright.crystals.evaluation_known import Known
+
+VERSION = "generate/1"
+MALFORMED = "malformed"
+NO_PARENT = "no-parent"
+Tell = Callable[[int], object]
+"""Told how many crystals of a part are made."""
+
+
+class GenerationError(BondwrightError):
+    """Nothing usable was generated, or the machine could not do it."""
+
+    exit_code = 4
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A wish with everything that decides its crystals.
+
+    Attributes:
+        wish: what is wished for.
+        user_seed: the seed that was given.
+        facts: the model that makes them; None for a baseline.
+        known: table of known crystals and its SHA-256, for ion exchange; else None.
+        warnings: sentences that the user should see.
+    """
+
+    wish: Wish
+    user_seed: int
+    facts: ModelFacts | None = None
+    known: tuple[Path, str] | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of all that the crystals depend on, 64 hexadecimal digits."""
+        return _digest([VERSION, self.wish.identity(), self._source, self.user_seed])
+
+    @property
+    def name(self) -> str:
+        """Name of the arm, in files and as the beginning of its crystals' ids."""
+        return f"{self.wish.subject}-{self.key[:8]}"
+
+    @property
+    def seed(self) -> int:
+        """Seed of the arm's random numbers: two arms of one command share none of them."""
+        return int(_digest(["seed", self.key])[:15], 16)
+
+    @property
+    def family(self) -> str:
+        """Digest of what arms share that differ in nothing but what they were asked for."""
+        same = {k: v for k, v in self.wish.identity().items() if k not in ("asked", "guidance")}
+        return _digest([same, self._source, self.wish.best])[:16]
+
+    @property
+    def maker(self) -> str:
+        """Who makes the crystals, for people."""
+        return self.wish.method if self.facts is None else f"model {self.facts.name}"
+
+    @property
+    def divisible(self) -> bool:
+        """Whether parts cost no more than the whole: ion exchange ranks all known crystals."""
+        return self.wish.method != "ion-exchange"
+
+    @property
+    def _source(self) -> str:
+        """Checksum of the data that the crystals come from."""
+        if self.facts is not None:
+            return self.facts.sha256
+        return "" if self.known is None else self.known[1]
+
+
+@dataclass(frozen=True)
+class Made:
+    """One crystal, or why there is none.
+
+    Attributes:
+        number: its number within the arm.
+        crystal: None when there is a problem.
+        problem: "" or a slug, with ": " and a sentence after it where there is more to say.
+        text: as the model wrote it; "" for a baseline.
+        log_probability: of the tokens that were chosen, natural logarithm; None for a baseline.
+        tokens: how many were chosen.
+        parent: the known crystal that it was made from; "" for none.
+    """
+
+    number: int
+    crystal: Crystal | None
+    problem: str = ""
+    text: str = ""
+    log_probability: float | None = None
+    tokens: int | None = None
+    parent: str = ""
+
+
+def plan_arm(wish: Wish, seed: int) -> Arm:
+    """Return the arm of a wish; what cannot be made is refused here, before a model is loaded.
+
+    Args:
+        wish: what is wished for.
+        seed: used where the wish has none.
+
+    Raises:
+        InputError: there is no such model, it is damaged, it cannot be asked for a property, or
+            the request cannot be met: an element or space group that its vocabulary lacks, no
+            Wyckoff positions that give the composition.
+    """
+    chosen = seed if wish.seed is None else wish.seed
+    request = wish.request()
+    if wish.method == "random":
+        from bondwright.crystals import random_crystals
+
+        random_crystals.check(request)
+        return Arm(wish, chosen)
+    if wish.method == "ion-exchange":
+        from bondwright.crystals import ion_exchange
+        from bondwright.crystals.evaluation_known import default_table
+        from bondwright.structure.datasets import file_sha256
+
+        ion_exchange.check(request)
+        table = Path(wish.known).expanduser() if wish.known else default_table()
+        if not table.is_file():
+            raise InputError(f"{table}: there is no such table of known crystals.")
+        return Arm(wish, chosen, known=(table, file_sha256(table)))
+    from bondwright.crystals.dialects import dialect
+    from bondwright.crystals.normaliser import normalise
+
+    facts = describe_model(model_place(wish.model))
+    _, messages = normalise(facts.normalisers, wish.asked)
+    dialect(facts.dialect).grammar(request)
+    warnings = (*messages, *_beyond_training(wish, facts))
+    return Arm(wish, chosen, facts, warnings=warnings)
+
+
+def make(
+    arm: Arm, first: int, count: int, *, batch: int, device: str = "cpu", tell: Tell | None = None
+) -> list[dict[str, Any]]:
+    """Make some crystals of an arm.
+
+    Args:
+        arm: from `plan_arm`.
+        first: number of the first one.
+        count: how many.
+        batch: texts written at a time; fewer where memory does not suffice.
+        device: where the model computes.
+        tell: told after every crystal.
+
+    Returns:
+        One row for each, in order; see `row_of`. Those without a crystal are there, too.
+
+    Raises:
+        InputError: the model cannot be loaded, or there is no such device.
+    """
+    if arm.facts is not None:
+        made = _by_model(arm, arm.facts, first, count, batch, device)
+    elif arm.known is not None:
+        made = _by_exchange(arm, arm.known, first, count)
+    else:
+        made = _at_random(arm, first, count)
+    rows = []
+    for crystal in made:
+        rows.append(row_of(arm, crystal))
+        if tell is not None:
+            tell(len(rows))
+    return sorted(rows, key=lambda row: int(row["number"]))
+
+
+def row_of(arm: Arm, made: Made) -> dict[str, Any]:
+    """Return a crystal with all that it was made from, as one flat row of JSON values.
+
+    `id` is stable; `cif` is None and `problem` says why where there is no crystal; `asked_...` is
+    what was asked for; `generator`, `seed`, `arm` and `family` tell the screening where it came
+    from.
+    """
+    wish, facts, request = arm.wish, arm.facts, arm.wish.request()
+    row: dict[str, Any] = {
+        "id": f"{arm.name}-{made.number}",
+        "formula": None,
+        "formula_units": None,
+        "atoms": None,
+        "space_group": None,
+        "space_group_symbol": None,
+        "problem": made.problem or None,
+        **{f"asked_{name}": value for name, value in sorted(wish.asked.items())},
+        "asked_formula": None if request.formula is None else plain_formula(request.formula),
+        "asked_formula_units": request.formula_units,
+        "asked_space_group": request.space_group,
+        "asked_elements": None if request.elements is None else "-".join(request.elements),
+        "log_probability": made.log_probability,
+        "tokens": made.tokens,
+        "perplexity": _perplexity(made),
+        "method": wish.method,
+        "generator": arm.maker,
+        "request": wish.words,
+        "parent": made.parent or None,
+        "number": made.number,
+        "seed": arm.user_seed,
+        "sampler_seed": arm.seed,
+        "arm": arm.name,
+        "family": arm.family,
+        "version": VERSION,
+    }
+    if facts is not None:
+        row |= {
+            "model": facts.place.name,
+            "model_sha256": facts.sha256,
+            "dialect": facts.dialect,
+            "temperature": wish.temperature,
+            "top_k": wish.top_k,
+            "top_p": wish.top_p,
+            "guidance": wish.guidance,
+            "best_of": wish.best,
+        }
+    if arm.known is not None:
+        row |= {"known_table": arm.known[0].name, "known_sha256": arm.known[1]}
+    return {**row, **_crystal_columns(row["id"], made), "text": made.text or None}
+
+
+def best_of(rows: Sequence[dict[str, Any]], n: int) -> list[dict[str, Any]]:
+    """Return the `n` rows that the model finds likeliest, the likeliest first.
+
+    The measure is the perplexity, exp(-mean ln p) over the tokens that were chosen; rows without a
+    crystal come last.
+    """
+    ranked = sorted(
+        rows,
+        key=lambda row: (
+            row["problem"] is not None,
+            math.inf if row["perplexity"] is None else row["perplexity"],
+            row["number"],
+        ),
+    )
+    return ranked[:n]
+
+
+def reason_against(cif: str) -> str:
+    """Return why a generated crystal fails the strict validity check, "" where it passes.
+
+    Args:
+        cif: text of a row.
+    """
+    from bondwright.screen.validity import ValiditySettings, check_validity
+    from bondwright.structure.candidate import Candidate, Origin
+    from bondwright.structure.formats import parse_text
+    from bondwright.structure.parsed import ReadLimits
+
+    parsed = parse_text("cif", cif, ReadLimits())[0]
+    candidate = Candidate(
+        "", "", Origin(""), cif, parsed.atoms, parsed.declared, parsed.problem, parsed.notes
+    )
+    return check_validity(candidate, ValiditySettings(published=False)).reason
+
+
+def _crystal_columns(name: str, made: Made) -> dict[str, Any]:
+    """Return the columns that describe the crystal, and its CIF text."""
+    crystal = made.crystal
+    if crystal is None:
+        return {"cif": None}
+    try:
+        text = crystal_cif(crystal, name)
+    except InputError as error:  # a site that is not where its letter says: decoded unconstrained
+        return {"cif": None, "problem": f"{MALFORMED}: {error}"}
+    counts = crystal.counts
+    units = math.gcd(*counts.values())
+    group = parse_space_group(crystal.space_group)
+    return {
+        "formula": plain_formula({element: n // units for element, n in counts.items()}),
+        "formula_units": units,
+        "atoms": sum(counts.values()),
+        "space_group": crystal.space_group,
+        "space_group_symbol": None if group is None else group.symbol,
+        "cif": text,
+    }
+
+
+def _perplexity(made: Made) -> float | None:
+    if made.log_probability is None or not made.tokens:
+        return None
+    return math.exp(min(-made.log_probability / made.tokens, 700.0))
+
+
+def _by_model(
+    arm: Arm, facts: ModelFacts, first: int, count: int, batch: int, device: str
+) -> Iterator[Made]:
+    """Let the model write crystals."""
+    from bondwright.crystals.sampling import SamplingSettings, sample
+
+    wish = arm.wish
+    settings = SamplingSettings(
+        temperature=wish.temperature,
+        top_k=wish.top_k,
+        top_p=wish.top_p,
+        guidance=wish.guidance if wish.asked else 1.0,
+        batch=batch,
+    )
+    model = _loaded(facts.place, facts.sha256, device)
+    requests, asked = [wish.request()] * count, [dict(wish.asked)] * count
+    for found in sample(model, requests, asked, arm.seed, settings, first=first):
+        yield Made(
+            found.index,
+            found.crystal,
+            found.problem,
+            found.text,
+            found.log_probability,
+            found.tokens,
+        )
+
+
+def _by_exchange(arm: Arm, known: tuple[Path, str], first: int, count: int) -> Iterator[Made]:
+    """Put other elements into known crystals, the likeliest first."""
+    from bondwright.crystals.ion_exchange import exchange
+
+    found = exchange(arm.wish.request(), _known(*known), first + count, seed=arm.seed)
+    for number in range(first, first + count):
+        if number >= len(found):
+            problem = f"{NO_PARENT}: the known crystals give {len(found)} different ones."
+            yield Made(number, None, problem)
+            continue
+        made = found[number]
+        changes = ", ".join(f"{new} for {old}" for old, new in sorted(made.replaced.items()))
+        yield Made(number, made.crystal, parent=f"{made.parent} ({changes})")
+
+
+def _at_random(arm: Arm, first: int, count: int) -> Iterator[Made]:
+    """Draw symmetric crystals."""
+    from bondwright.crystals.random_crystals import random_crystals
+
+    for found in random_crystals([arm.wish.request()] * count, arm.seed, first=first):
+        yield Made(found.index, found.crystal, found.problem)
+
+
+@lru_cache(maxsize=1)
+def _loaded(place: Path, sha256: str, device: str) -> LoadedModel:
+    """Return a model, loaded once in this process.
+
+    Raises:
+        InputError: it cannot be loaded, or is another than was planned with.
+    """
+    from bondwright.crystals.shipped import open_model
+
+    model = open_model(place, device)
+    if model.sha256 != sha256:
+        raise InputError(
+            f"{place} has changed since it was looked at: its weights have the SHA-256 "
+            f"{model.sha256[:12]}..., not {sha256[:12]}...; run the command again."
+        )
+    return model
+
+
+@lru_cache(maxsize=1)
+def _known(table: Path, sha256: str) -> Known:
+    """Return known crystals, read once in this process.
+
+    Raises:
+        InputError: the table is none, or is another than was planned with.
+    """
+    from bondwright.crystals.evaluation_known import read_known
+    from bondwright.structure.datasets import file_sha256
+
+    if file_sha256(table) != sha256:
+        raise InputError(f"{table} has changed since it was looked at; run the command again.")
+    return read_known([table])
+
+
+def _beyond_training(wish: Wish, facts: ModelFacts) -> list[str]:
+    """Return a warning where the cell must be larger than any that the model has seen."""
+    request = wish.request()
+    data = facts.card.get("data")
+    seen = data.get("atoms") if isinstance(data, Mapping) else None
+    if request.formula is None or not isinstance(seen, Sequence) or len(seen) != 2:
+        return []
+    atoms = sum(request.formula.values()) * (request.formula_units or 1)
+    if seen[0] <= atoms <= seen[1]:
+        return []
+    return [
+        f"{wish.words} has {atoms} atoms in a cell; the model has seen {seen[0]} to {seen[1]}. "
+        "What it makes of it is extrapolation."
+    ]
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
