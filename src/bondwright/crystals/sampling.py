@@ -31,7 +31,7 @@ from bondwright.crystals.sampling_rows import Floats, Rows
 from bondwright.crystals.sampling_text import Sample, Text
 from bondwright.errors import InputError
 
-__all__ = ["Progress", "Sample", "SamplingSettings", "sample"]
+__all__ = ["Progress", "Sample", "SamplingSettings", "most_tokens", "sample", "write_texts"]
 
 Progress = Callable[[int, int, float], object]
 """Told how many samples are done, of how many, and tokens written per second so far."""
@@ -93,8 +93,7 @@ def sample(
     settings = settings or SamplingSettings()
     _check(model, requests, conditions, settings)
     dialect = dialect_by_name(model.dialect)
-    context = model.network.config.context
-    limit = min(context, settings.max_tokens or context)
+    limit = most_tokens(model.network, settings)
     sizes: dict[str, int] = {}
     lengths, values = [], []
     for request, condition in zip(requests, conditions, strict=True):
@@ -117,7 +116,35 @@ def sample(
 
     # Long ones first: the last texts to be finished then are short ones.
     order = sorted(range(len(requests)), key=lambda i: (-lengths[i], i))
-    return _Writing(model.network, settings, begin, order, limit, progress).results()
+    return (text.sample() for text in write_texts(model, begin, order, settings, progress))
+
+
+def write_texts(
+    model: LoadedModel,
+    begin: Callable[[int], Text],
+    order: Sequence[int],
+    settings: SamplingSettings,
+    progress: Progress | None = None,
+) -> Iterator[Text]:
+    """Write texts to their ends; yield them as they are finished.
+
+    Args:
+        model: the model.
+        begin: makes the text of a number; called again for the same one when memory ran out.
+        order: the numbers, in the order in which the texts begin.
+        settings: how tokens are chosen.
+        progress: told after every finished text.
+
+    Raises:
+        InputError: there is not enough memory for a single text.
+    """
+    return _Writing(model.network, settings, begin, order, progress).results()
+
+
+def most_tokens(network: Network, settings: SamplingSettings) -> int:
+    """Return how many tokens a text may have."""
+    context = network.config.context
+    return min(context, settings.max_tokens or context)
 
 
 def _check(
@@ -148,18 +175,18 @@ class _Writing:
         settings: SamplingSettings,
         begin: Callable[[int], Text],
         order: Sequence[int],
-        limit: int,
         progress: Progress | None,
     ) -> None:
         self._network, self._settings, self._begin = network, settings, begin
-        self._waiting, self._total, self._limit = deque(order), len(order), limit
+        self._waiting, self._total = deque(order), len(order)
+        self._limit = most_tokens(network, settings)
         self._progress, self._done, self._written = progress, 0, 0
         self._live: list[tuple[int, Text]] = []
         self._started = time.perf_counter()
         self._batch = min(settings.batch, self._total)
 
-    def results(self) -> Iterator[Sample]:
-        """Yield samples as they are finished."""
+    def results(self) -> Iterator[Text]:
+        """Yield texts as they are finished."""
         while self._waiting:
             try:
                 yield from self._write()
@@ -179,7 +206,7 @@ class _Writing:
                 torch.cuda.empty_cache()
 
     @torch.inference_mode()
-    def _write(self) -> Iterator[Sample]:
+    def _write(self) -> Iterator[Text]:
         """Write texts until none is left."""
         capacity = min(self._limit, 256)
         self._batch = _affordable(self._network, self._batch, self._limit, self._settings)
@@ -194,7 +221,8 @@ class _Writing:
             fresh = {}
             for row in sorted(finished, reverse=True):
                 _, text = self._live[row]
-                yield self._finish(text)
+                self._tell(text)
+                yield text
                 if self._waiting:
                     fresh[row] = self._next(row)
                     continue
@@ -237,19 +265,20 @@ class _Writing:
             top_p=self._settings.top_p,
         )
         known = log_probabilities(logits[:, 1], ids)
-        for row, text, token, value in zip(rows, texts, ids.tolist(), known.tolist(), strict=True):
-            text.choose(token, value)
+        for i, (row, text) in enumerate(zip(rows, texts, strict=True)):
+            if text.record:
+                text.note(logits[i, 0], self._settings.temperature, int(ids[i]))
+            text.choose(int(ids[i]), float(known[i]))
             if text.finished:
                 finished.append(row)
         return finished
 
-    def _finish(self, text: Text) -> Sample:
+    def _tell(self, text: Text) -> None:
         self._done += 1
         self._written += len(text.ids)
         if self._progress is not None:
             seconds = time.perf_counter() - self._started
             self._progress(self._done, self._total, self._written / max(seconds, 1e-9))
-        return text.sample()
 
 
 def _affordable(network: Network, batch: int, limit: int, settings: SamplingSettings) -> int:

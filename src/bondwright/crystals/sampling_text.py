@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,21 @@ class Sample:
     tokens: int
 
 
+@dataclass(frozen=True)
+class Choice:
+    """One choice on the way.
+
+    Attributes:
+        tokens: (n,) ids that were allowed.
+        shares: (n,) their probabilities among themselves.
+        taken: the id that was taken.
+    """
+
+    tokens: NDArray[np.int64]
+    shares: NDArray[np.float64]
+    taken: int
+
+
 class Text:
     """A text that is being written.
 
@@ -50,6 +66,8 @@ class Text:
         constrained: whether a grammar says what may come next.
         limit: most tokens, prompt included.
         seed: of the run; with the index it decides all random numbers of this text.
+        chosen: tokens that are chosen beforehand, one for each choice, in order.
+        record: whether to keep every choice with its alternatives, in `choices`.
     """
 
     def __init__(
@@ -62,8 +80,11 @@ class Text:
         constrained: bool,
         limit: int,
         seed: int,
+        chosen: Sequence[int] = (),
+        record: bool = False,
     ) -> None:
         self.index, self.values = index, values
+        self.record, self.choices = record, list[Choice]()
         self._dialect, self._limit = dialect, limit
         self._grammar = dialect.grammar(request) if constrained else None
         self._end = end_of_text(dialect.vocabulary)
@@ -77,6 +98,9 @@ class Text:
                 f"{limit}; ask for a smaller formula or a longer text."
             )
         self._follow()
+        for token in chosen:
+            self._write(token)
+            self._follow()
         self.certain = len(self.ids)
         self.read = 0  # tokens that the network has seen
 
@@ -90,6 +114,12 @@ class Text:
         if self._grammar is not None:
             return self._grammar.done
         return tuple(self.ids[-len(self._end) :]) == self._end
+
+    def note(self, logits: NDArray[np.float64], temperature: float, token: int) -> None:
+        """Keep a choice: what was allowed, its probabilities from logits (V,), what was taken."""
+        allowed = np.arange(len(logits)) if self.allowed is None else self.allowed
+        shares = np.exp((logits[allowed] - logits[allowed].max()) / max(temperature, 1e-3))
+        self.choices.append(Choice(allowed, shares / shares.sum(), token))
 
     def random(self) -> float:
         """Return the random number of the next choice."""
