@@ -21,9 +21,7 @@ from ase.data import covalent_radii
 from numpy.typing import NDArray
 
 from bondwright.crystals.wyckoff import WyckoffPosition, position
-
-UNIT = 10_000
-"""Steps of a coordinate per cell edge."""
+from bondwright.crystals.wyckoff_canonical import UNIT
 
 _SHRINK = 0.7  # of the limits, as often as needed to leave some place open
 

@@ -7,9 +7,8 @@ Rutile is
 Only what the symmetry leaves free is written, so most rules of crystallography cannot be broken.
 Lengths and angles have two decimals: half of the last one is a strain of 0.1 % in a cell of 5 Å,
 which costs less than 0.1 meV per atom in a crystal with a bulk modulus of 100 GPa. Coordinates have
-four, as in the published dialects. One crystal in one setting has one text: of the equivalent
-parameters of an orbit the smallest are written, and sites come by electronegativity, letter and
-parameters.
+four, as in the published dialects. One crystal has one text: of the equivalent descriptions the
+smallest is written, and sites come by electronegativity, letter and parameters.
 """
 
 from __future__ import annotations
@@ -19,17 +18,16 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bondwright.crystals.crystal import (
     ON_POSITION,
     Crystal,
     Site,
     electronegativity_order,
-    letter_order,
 )
 from bondwright.crystals.dialect import Request
 from bondwright.crystals.wyckoff import locate, orbit, parameters_of, position
+from bondwright.crystals.wyckoff_canonical import UNIT, WrittenSite, canonical_sites
 from bondwright.crystals.wyckoff_cell import cell_of, free_parameters
 from bondwright.crystals.wyckoff_grammar import WyckoffGrammar, prompt
 from bondwright.crystals.wyckoff_vocabulary import (
@@ -42,11 +40,6 @@ from bondwright.crystals.wyckoff_vocabulary import (
     WyckoffVocabulary,
 )
 from bondwright.errors import InputError
-
-UNIT = 10_000
-"""Steps of a coordinate per cell edge."""
-
-Parameters = tuple[int, ...]
 
 
 class WyckoffDialect:
@@ -68,9 +61,8 @@ class WyckoffDialect:
         """
         if not crystal.sites:
             raise InputError("a crystal without sites has no text.")
-        written = sorted(_written_site(crystal.space_group, site) for site in crystal.sites)
         words = [*_formula(crystal.counts), f"sg{crystal.space_group}", *_cell(crystal)]
-        for place, letter, values in written:
+        for place, letter, values in _written_sites(crystal):
             words += [_element(place), LETTERS[letter]]
             for value in values:
                 words += [f".{value // 100:02}", f"{value % 100:02}"]
@@ -145,40 +137,26 @@ def _cell(crystal: Crystal) -> list[str]:
     return words
 
 
-def _written_site(space_group: int, site: Site) -> tuple[int, int, Parameters]:
-    """Return the places of a site's element and letter in their orders, and its parameters."""
-    order = electronegativity_order()
-    if site.element not in order:
-        raise InputError(f"{site.element} is none of the 103 elements that can be written.")
-    letter = site.letter or locate(space_group, site.position, ON_POSITION)[0]
-    place = position(space_group, letter)
-    shown = "({:.4f}, {:.4f}, {:.4f})".format(*site.position)
-    if place.multiplicity != site.multiplicity:
-        raise InputError(
-            f"{site.element} at {shown} has multiplicity {site.multiplicity}, but Wyckoff position "
-            f"{letter} of space group {space_group} has {place.multiplicity}."
-        )
-    values = parameters_of(space_group, letter, site.position, ON_POSITION)
-    if not len(values):
-        raise InputError(
-            f"{site.element} at {shown} is not on Wyckoff position {letter} of space group "
-            f"{space_group}."
-        )
-    smallest = _smallest(values)
-    # Rounding can make another of the equivalent parameters the smallest.
-    for _ in range(5):
-        points = orbit(space_group, letter, [value / UNIT for value in smallest])
-        again = _smallest(parameters_of(space_group, letter, points[0], ON_POSITION))
-        if again >= smallest:
-            break
-        smallest = again
-    return order[site.element], letter_order(letter), smallest
-
-
-def _smallest(values: NDArray[np.float64]) -> Parameters:
-    """Return the smallest row of fractional values (n, free) in whole steps."""
-    steps = np.rint(values * UNIT).astype(np.int64) % UNIT
-    return min(map(tuple, steps.tolist()))
+def _written_sites(crystal: Crystal) -> list[WrittenSite]:
+    """Check the sites and return them in the description that is written."""
+    group, order = crystal.space_group, electronegativity_order()
+    letters = []
+    for site in crystal.sites:
+        letter = site.letter or locate(group, site.position, ON_POSITION)[0]
+        due = position(group, letter).multiplicity
+        where = "{} at ({:.4f}, {:.4f}, {:.4f})".format(site.element, *site.position)
+        if due != site.multiplicity:
+            raise InputError(
+                f"{where} has multiplicity {site.multiplicity}, but Wyckoff position {letter} of "
+                f"space group {group} has {due}."
+            )
+        if not len(parameters_of(group, letter, site.position, ON_POSITION)):
+            raise InputError(f"{where} is not on Wyckoff position {letter} of space group {group}.")
+        letters.append(letter)
+    elements = [order[site.element] for site in crystal.sites]
+    return canonical_sites(
+        group, elements, letters, np.array([site.position for site in crystal.sites])
+    )
 
 
 def _element(place: int) -> str:
