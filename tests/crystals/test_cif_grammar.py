@@ -13,6 +13,7 @@ import spglib
 from cif_crystals import CRYSTALS, RUTILE
 
 from bondwright.crystals.cif_text import cell_volume
+from bondwright.crystals.cif_tokens import encode_text
 from bondwright.crystals.dialect import Request
 from bondwright.crystals.dialects import dialect
 from bondwright.errors import InputError
@@ -90,7 +91,9 @@ def test_random_walks_are_crystals(name, request_):
             assert set(counts) == set(request_.elements)
         if request_.space_group:
             assert crystal.space_group == request_.space_group
-        rows = [line.split() for line in text.splitlines() if line.endswith(" 1.0")]
+        loop = text[text.index("_atom_site_occupancy") :]
+        rows = [line.split() for line in loop.splitlines() if len(line.split()) == 7]
+        assert len({row[6] for row in rows}) == 1  # the first row decides how 1 is spelled
         assert [row[1] for row in rows] == [f"{row[0]}{i}" for i, row in enumerate(rows)]
         for row in rows:
             assert int(row[2]) == expanded(crystal.space_group, np.array(row[3:6], dtype=float))
@@ -130,6 +133,8 @@ def test_own_texts_are_accepted(name):
         ):
             assert ids[: len(spoken.prompt(request))] == spoken.prompt(request)
             assert follow(spoken, request, ids) is None
+        older = spoken.text(ids).replace(" 1.0\n", " 1\n")
+        assert follow(spoken, Request(), encode_text(older, spoken.vocabulary)) is None
 
 
 @pytest.mark.parametrize(
@@ -148,12 +153,11 @@ def test_own_texts_are_accepted(name):
         ("0.1957 0.8043", "0.1957 0.8044"),  # x, -x
         ("0.1957 0.8043", "0.0000 0.0000"),  # another multiplicity
         (" 0.0000 1.0", " 0.0000 0.5"),
+        ("0.0000 1.0\n\n", "0.0000 1\n\n"),  # the first row has 1.0
         ("Ti Ti0 2", "O O0 4"),  # out of the formula's order
     ],
 )
 def test_what_earlier_text_decides_cannot_be_otherwise(old, new):
-    from bondwright.crystals.cif_tokens import encode_text
-
     spoken = dialect("crystallm")
     request = Request(formula=TITANIA, formula_units=2, space_group=136)
     text = spoken.text(spoken.encode(RUTILE))
@@ -218,8 +222,6 @@ def test_an_occupied_place_is_not_offered_again():
     head = spoken.text(walk(spoken, request, np.random.default_rng(3)))
     head = head[: head.index("H H0")]
     head = head[: head.index("_cell_length_a")]
-    from bondwright.crystals.cif_tokens import encode_text
-
     cell = "".join(f"_cell_length_{x} 10.0000\n" for x in "abc")
     cell += "".join(f"_cell_angle_{x} 90.0000\n" for x in ("alpha", "beta", "gamma"))
     text = spoken.text(spoken.encode(CRYSTALS[-1]))

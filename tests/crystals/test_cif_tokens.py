@@ -63,10 +63,10 @@ def test_ids_outside_the_vocabulary():
 
 @pytest.mark.data
 def test_generated_texts(data_dir):
-    """652 texts of CrystaLLM-pi and 32 files: the same text back, and 48 are no TiO2.
+    """652 texts of CrystaLLM-pi and 32 files: the same text back, and 48 contradict themselves.
 
-    The 46 of the tables (2 of them also among the files) are those that SOURCE.md lists as not
-    TiO2 once the symmetry is expanded.
+    46 of the tables are those that SOURCE.md lists as not TiO2 once the symmetry is expanded; in
+    one more two wrong multiplicities cancel; one of the 46 is among the files again.
     """
     import pandas as pd
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bondwright.crystals.cif_grammar_choice import (
+    POINT,
     Choice,
     Ids,
     Steps,
@@ -31,7 +32,7 @@ from bondwright.crystals.cif_grammar_formula import (
     formula,
 )
 from bondwright.crystals.cif_grammar_places import UNIT, PlaceWalk, images
-from bondwright.crystals.cif_text import CifSpec, cell_volume
+from bondwright.crystals.cif_text import AFTER_SITE, CifSpec, cell_volume
 from bondwright.crystals.cif_tokens import encode_text
 from bondwright.crystals.cif_vocabulary import (
     GROUP_SUFFIX,
@@ -232,7 +233,7 @@ def _sites(spec: CifSpec, group: int, counts: Counts, cell: list[int]) -> Steps[
     used: frozenset[str] = frozenset()
     atoms = np.zeros((0, 3))
     radius = CLEARANCE * UNIT / (np.array(cell[:3]) / _DEGREE)
-    index = 0
+    index, after = 0, ""
     while left:
         if layout.indent:
             yield _ids(vocabulary, layout.indent)
@@ -249,7 +250,7 @@ def _sites(spec: CifSpec, group: int, counts: Counts, cell: list[int]) -> Steps[
                 yield _ids(vocabulary, " 0.")
             place.append((yield from four_digits(walk.values())))
             walk.take(place[-1])
-        yield _ids(vocabulary, layout.after_site())
+        after = yield from _occupancy(spec, after)
         left[element] -= multiplicity
         left = {element: n for element, n in left.items() if n}
         if walk.letter in _single(group):
@@ -257,6 +258,22 @@ def _sites(spec: CifSpec, group: int, counts: Counts, cell: list[int]) -> Steps[
         if left:
             atoms = np.concatenate([atoms, images(group, walk.letter, (*place,))])
         index += 1
+
+
+def _occupancy(spec: CifSpec, after: str) -> Steps[str]:
+    """Follow the end of a site's line; return it.
+
+    The texts that models learnt from have an occupancy of 1.0 or of 1, as pymatgen happened to
+    print it. The first line decides (`after` is empty), the others follow.
+    """
+    if after:
+        yield _ids(spec.vocabulary, after)
+        return after
+    yield _ids(spec.vocabulary, " 1")
+    if (yield from one_of({POINT, *_ids(spec.vocabulary, "\n")})) != POINT:
+        return " 1\n"
+    yield _ids(spec.vocabulary, "0\n")
+    return AFTER_SITE
 
 
 def _openings(

@@ -49,6 +49,9 @@ from bondwright.structure.symmetry import parse_space_group
 DECIMALS = 4
 """Decimals of every number that is not a whole one."""
 
+AFTER_SITE = " 1.0\n"
+"""The rest of a site's line after its coordinates: the occupancy."""
+
 ROUNDING = 1.6e-4
 """By how much a rounded coordinate may miss its place: 2x of a rounded x misses by 1.5e-4."""
 
@@ -136,10 +139,6 @@ class Layout:
         """Return what stands between a site's element and its multiplicity."""
         return f" {element}{index} "
 
-    def after_site(self) -> str:
-        """Return the rest of a site's line after its coordinates: the occupancy."""
-        return " 1.0\n"
-
     def finish(self) -> str:
         """Return the text after the last site."""
         return self.rows_end() + self.end
@@ -198,7 +197,7 @@ def write_cif(crystal: Crystal, spec: CifSpec) -> str:
     cell = "".join(layout.before_cell(i) + decimal(n) for i, n in enumerate(numbers))
     sites = "".join(
         f"{layout.indent}{site.element}{layout.before_multiplicity(site.element, index)}"
-        f"{site.multiplicity} {' '.join(fraction(x) for x in site.position)}{layout.after_site()}"
+        f"{site.multiplicity} {' '.join(fraction(x) for x in site.position)}{AFTER_SITE}"
         for index, site in enumerate(ordered_sites(crystal))
     )
     return (

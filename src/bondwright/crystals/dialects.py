@@ -65,7 +65,7 @@ class CifDialect:
     def decode(self, ids: Sequence[int]) -> Crystal:
         """Return the crystal that a whole text describes; see `Dialect.decode`."""
         text = decode_ids(ids, self.vocabulary)
-        if not text.endswith(self._spec.layout.finish()):
+        if not text.endswith("\n" + self._spec.layout.finish()):
             raise InputError("the text breaks off before its end.")
         return read_cif(text)
 
