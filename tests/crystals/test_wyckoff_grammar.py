@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from ase import Atoms
 
 from bondwright.crystals.crystal import Crystal, from_atoms, to_atoms
 from bondwright.crystals.dialect import Request
@@ -179,3 +180,39 @@ def test_texts_of_real_crystals_are_accepted(data_dir) -> None:
             assert grammar.done
     # None of 2,015; six in ten thousand known crystals have a contact that the limits exclude.
     assert len(refused) <= 1, refused
+
+
+def test_closed_values_are_those_that_a_plain_search_finds() -> None:
+    """Distances over all lattice images, in a skewed cell, against the quadratic functions."""
+    from bondwright.crystals.wyckoff import orbit, position
+    from bondwright.crystals.wyckoff_places import Places, smallest_distances
+    from bondwright.structure.neighbours import neighbour_pairs
+
+    lattice = Atoms(cell=[4.1, 6.3, 5.2, 90.0, 118.0, 90.0]).cell.array
+    places = Places(14, lattice)
+    general = position(14, "e")
+    places.add(22, general, [2000, 1000, 700])
+    found = places.open_values(8, general, [4500, 3100])
+    titanium = orbit(14, "e", (0.2, 0.1, 0.07))
+    limits = smallest_distances()
+    wrong = 0
+    for z in range(0, 10_000, 250):
+        oxygen = orbit(14, "e", (0.45, 0.31, z / 10_000))
+        atoms = Atoms(
+            "Ti4O4", scaled_positions=np.concatenate([titanium, oxygen]), cell=lattice, pbc=True
+        )
+        pairs = neighbour_pairs(atoms, 3.0)
+        numbers = atoms.numbers
+        near = pairs.distance < limits[numbers[pairs.i], numbers[pairs.j]]
+        with_oxygen = (numbers[pairs.i] == 8) | (numbers[pairs.j] == 8)
+        wrong += bool((near & with_oxygen).any()) == bool(found[z])
+    assert wrong == 0
+    assert 0.1 < found.mean() < 0.9
+
+
+def test_a_position_without_room_is_not_offered_where_another_is() -> None:
+    # c = 2.4 Å: two Ti on the same axis, at (0, 0, 0) and (0, 0, 1/2), would be 1.2 Å apart.
+    grammar = DIALECT.grammar(Request(formula={"Ti": 1, "V": 1}, formula_units=1, space_group=123))
+    for word in ["3Å", "90", "2Å", "40", "Ti", "a", "V"]:
+        grammar.advance(DIALECT.vocabulary.id_of[word])
+    assert [DIALECT.vocabulary.tokens[token] for token in grammar.allowed()] == ["c", "d"]

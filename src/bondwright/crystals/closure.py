@@ -104,7 +104,12 @@ def closing_groups(counts: tuple[int, ...]) -> tuple[int, ...]:
 
 @lru_cache(maxsize=262_144)
 def next_positions(
-    space_group: int, used: int, last: int, count: int, later: tuple[int, ...]
+    space_group: int,
+    used: int,
+    last: int,
+    count: int,
+    later: tuple[int, ...],
+    shunned: int = 0,
 ) -> tuple[int, ...]:
     """Return the positions that the next orbit may be on, so that all atoms still find a place.
 
@@ -116,6 +121,7 @@ def next_positions(
         last: position of the element's previous orbit; 0 where it has none.
         count: atoms of this element that have no place yet, at least 1.
         later: atoms of the elements after it, ascending (answers are remembered).
+        shunned: bit k says that this element is not to be on position k.
 
     Returns:
         Places in the list of positions (0 for "a"), ascending; empty where nothing closes.
@@ -124,16 +130,18 @@ def next_positions(
     found = []
     for place in range(last, len(known.letters)):
         rest = count - known.multiplicities[place]
-        taken = used >> place & 1
+        taken = (used | shunned) >> place & 1
         if rest < 0 or taken:
             continue
         after = used | 1 << place if known.single[place] else used
-        if _finishes(space_group, after, place, rest, later):
+        if _finishes(space_group, after, place, rest, later, shunned):
             found.append(place)
     return tuple(found)
 
 
-def _finishes(space_group: int, used: int, last: int, count: int, later: tuple[int, ...]) -> bool:
+def _finishes(
+    space_group: int, used: int, last: int, count: int, later: tuple[int, ...], shunned: int
+) -> bool:
     """Tell whether positions from `last` on hold `count` atoms and any the later elements."""
     known = outline(space_group)
     left = [0] * len(known.kinds)
@@ -141,8 +149,8 @@ def _finishes(space_group: int, used: int, last: int, count: int, later: tuple[i
     for place, kind in enumerate(known.kind):
         if kind >= 0 and not used >> place & 1:
             left[kind] += 1
-            here[kind] += place >= last
-    free = _free_from(space_group, last)
+            here[kind] += place >= last and not shunned >> place & 1
+    free = _free_from(space_group, last, shunned)
     for use in _minimal_uses(known.kinds, free, count, tuple(here)):
         rest = tuple(a - b for a, b in zip(left, use, strict=True))
         if _holds(space_group, later, rest):
@@ -156,7 +164,7 @@ def _holds(space_group: int, counts: tuple[int, ...], left: Use) -> bool:
     if not counts:
         return True
     known = outline(space_group)
-    free = _free_from(space_group, 0)
+    free = _free_from(space_group, 0, 0)
     # The largest count first: it is the most likely to need no single position.
     for use in _minimal_uses(known.kinds, free, counts[-1], left):
         rest = tuple(a - b for a, b in zip(left, use, strict=True))
@@ -166,10 +174,10 @@ def _holds(space_group: int, counts: tuple[int, ...], left: Use) -> bool:
 
 
 @cache
-def _free_from(space_group: int, first: int) -> tuple[int, ...]:
+def _free_from(space_group: int, first: int, shunned: int) -> tuple[int, ...]:
     """Return the multiplicities of the positions with freedom, from a letter on, each once."""
     known = outline(space_group)
-    places = range(first, len(known.letters))
+    places = [k for k in range(first, len(known.letters)) if not shunned >> k & 1]
     return tuple(sorted({known.multiplicities[k] for k in places if not known.single[k]}))
 
 

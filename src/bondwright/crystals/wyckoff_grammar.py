@@ -375,18 +375,18 @@ def _closes_cell(before: tuple[float, ...], whole: int) -> bool:
 def _sites(group: int, totals: dict[str, int], lattice: NDArray[np.float64]) -> Steps:
     """Let all atoms find their places."""
     known, places = outline(group), Places(group, lattice)
-    letters = _IDS["letter"]
     used = 0
     waiting = list(totals.values())
     for element, count in totals.items():
         waiting.pop(0)
-        later = tuple(sorted(waiting))
         name = np.array([VOCABULARY.id_of[element]], dtype=np.int64)
-        number = VOCABULARY.id_of[element] - VOCABULARY.ids["element"].start + 1
+        atoms = _Waiting(
+            group, VOCABULARY.ids["element"].index(name[0]) + 1, tuple(sorted(waiting))
+        )
         last = 0
         while count:
             yield name
-            token = yield letters[list(next_positions(group, used, last, count, later))]
+            token = yield _IDS["letter"][list(atoms.letters(places, used, last, count))]
             last = token - VOCABULARY.ids["letter"].start
             count -= known.multiplicities[last]
             if known.single[last]:
@@ -394,8 +394,42 @@ def _sites(group: int, totals: dict[str, int], lattice: NDArray[np.float64]) -> 
             place = positions(group)[last]
             values: list[int] = []
             for _ in place.free:
-                values.append((yield from _coordinate(places.open_values(number, place, values))))
-            places.add(number, place, values)
+                open_values = places.open_values(atoms.number, place, values)
+                values.append((yield from _coordinate(open_values)))
+            places.add(atoms.number, place, values)
+
+
+class _Waiting:
+    """The atoms of one element that have no place yet.
+
+    Args:
+        group: International Tables number.
+        number: atomic number.
+        later: atoms of each later element, ascending.
+    """
+
+    def __init__(self, group: int, number: int, later: tuple[int, ...]) -> None:
+        self.number = number
+        self._group = group
+        self._later = later
+        self._crowded = 0  # bit k: position k has no room for this element, nor will it get any
+
+    def letters(self, places: Places, used: int, last: int, count: int) -> tuple[int, ...]:
+        """Return the positions to choose from: those with room, where that can be.
+
+        Arguments as in `next_positions`.
+        """
+        offered = next_positions(self._group, used, last, count, self._later)
+        if len(offered) == 1:
+            return offered
+        all_positions = positions(self._group)
+        for k in offered:
+            if not self._crowded >> k & 1 and places.crowded(self.number, all_positions[k]):
+                self._crowded |= 1 << k
+        if not self._crowded:
+            return offered
+        roomy = next_positions(self._group, used, last, count, self._later, self._crowded)
+        return roomy or tuple(k for k in offered if not self._crowded >> k & 1) or offered
 
 
 def _coordinate(open_values: NDArray[np.bool_]) -> Generator[Ids, int, int]:

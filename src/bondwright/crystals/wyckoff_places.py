@@ -13,7 +13,7 @@ Coordinates are whole numbers 0 to 9999, in units of 0.0001 of the cell edge.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -30,8 +30,22 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
+class _Vectors:
+    """Vectors start + t step + any lattice vector, which should not be shorter than a limit.
+
+    Attributes:
+        starts, steps: (n, 3) fractional; `t` is a coordinate that is not known yet.
+        limits: (n,) Å.
+    """
+
+    starts: Floats
+    steps: Floats
+    limits: Floats
+
+
+@dataclass(frozen=True)
 class _Differences:
-    """Vectors from an orbit's first point to the others: matrices @ (x, y, z) + constants.
+    """Vectors from an orbit's first point to others: matrices @ (x, y, z) + constants.
 
     Attributes:
         matrices: (n, 3, 3).
@@ -58,6 +72,27 @@ class Places:
         self._points: Floats = np.zeros((0, 3))
         self._numbers: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
+    def crowded(self, number: int, place: WyckoffPosition) -> bool:
+        """Tell whether atoms on a position would be too near to each other or to those placed.
+
+        Only what is sure before the second of its free coordinates is told.
+
+        Args:
+            number: atomic number of the new atoms.
+            place: their Wyckoff position.
+        """
+        limits = smallest_distances()[number]
+        starts = _differences(self._space_group, place.letter)[0].constants
+        reach = np.full(len(starts), limits[number])
+        if not place.free:
+            starts = np.concatenate([starts, place.translations[0] - self._points])
+            reach = np.concatenate([reach, limits[self._numbers]])
+        if len(starts):
+            start, _, reach = self._images(_Vectors(starts, np.zeros_like(starts), reach))
+            if (np.einsum("ij,ij->i", start, start) < reach**2).any():
+                return True
+        return len(place.free) == 1 and bool(self._closed(self._vectors(number, place, [])).all())
+
     def open_values(self, number: int, place: WyckoffPosition, known: list[int]) -> Flags:
         """Return which values (10000,) the next coordinate of an atom may have.
 
@@ -66,24 +101,11 @@ class Places:
             place: their Wyckoff position.
             known: values of its free coordinates so far; at least one is missing.
         """
-        axis = place.free[len(known)]
-        values = np.zeros(3)
-        values[list(place.free[: len(known)])] = np.array(known, dtype=float) / UNIT
-        limits = smallest_distances()[number]
-        own = _decided_at(self._space_group, place.letter, len(known))
-        starts = own.matrices @ values + own.constants
-        steps = own.matrices[:, :, axis]
-        reach = np.full(len(starts), limits[number])
-        if len(known) + 1 == len(place.free) and len(self._points):
-            first = place.rotations[0] @ values + place.translations[0]
-            step = place.rotations[0][:, axis].astype(float)
-            starts = np.concatenate([starts, first - self._points])
-            steps = np.concatenate([steps, np.tile(step, (len(self._points), 1))])
-            reach = np.concatenate([reach, limits[self._numbers]])
-        closed = self._closed(starts, steps, reach)
+        vectors = self._vectors(number, place, known)
+        closed = self._closed(vectors)
         while closed.all():
-            reach = reach * _SHRINK
-            closed = self._closed(starts, steps, reach)
+            vectors = replace(vectors, limits=vectors.limits * _SHRINK)
+            closed = self._closed(vectors)
         return ~closed
 
     def add(self, number: int, place: WyckoffPosition, known: list[int]) -> None:
@@ -94,40 +116,65 @@ class Places:
         self._points = np.concatenate([self._points, points])
         self._numbers = np.concatenate([self._numbers, np.full(len(points), number)])
 
-    def _closed(self, starts: Floats, steps: Floats, reach: Floats) -> Flags:
-        """Return which t (10000,) make one of the vectors shorter than its reach.
+    def _vectors(self, number: int, place: WyckoffPosition, known: list[int]) -> _Vectors:
+        """Return the vectors between atoms that the next coordinate decides."""
+        axis = place.free[len(known)]
+        values = np.zeros(3)
+        values[list(place.free[: len(known)])] = np.array(known, dtype=float) / UNIT
+        limits = smallest_distances()[number]
+        own = _differences(self._space_group, place.letter)[len(known) + 1]
+        starts = own.matrices @ values + own.constants
+        steps = own.matrices[:, :, axis]
+        reach = np.full(len(starts), limits[number])
+        if len(known) + 1 == len(place.free) and len(self._points):
+            first = place.rotations[0] @ values + place.translations[0]
+            step = np.zeros_like(self._points)
+            step[:] = place.rotations[0][:, axis]
+            starts = np.concatenate([starts, first - self._points])
+            steps = np.concatenate([steps, step])
+            reach = np.concatenate([reach, limits[self._numbers]])
+        return _Vectors(starts, steps, reach)
 
-        Args:
-            starts, steps: (n, 3) fractional; the vectors are start + t step + any lattice vector.
-            reach: (n,) Å.
-        """
-        closed = np.zeros(UNIT, dtype=np.bool_)
-        slack = reach[:, None] / self._heights
-        low = np.ceil(-starts - np.maximum(steps, 0) - slack)
-        spans = np.floor(-starts - np.minimum(steps, 0) + slack) - low + 1
-        near = (spans > 0).all(axis=1)
-        if not near.any():
-            return closed
-        starts, steps, low, spans = starts[near], steps[near], low[near], spans[near]
-        most = spans.max(axis=0)
-        offsets = _offsets(int(most[0]), int(most[1]), int(most[2]))
-        row, image = np.nonzero((offsets < spans[:, None]).all(axis=2))
-        start = (starts[row] + low[row] + offsets[image]) @ self._lattice
-        step = (steps @ self._lattice)[row]
-        # |start + t step| < reach between the roots of a quadratic function.
+    def _closed(self, vectors: _Vectors) -> Flags:
+        """Return which t (10000,) make one of some vectors too short."""
+        start, step, limit = self._images(vectors)
+        if not len(start):
+            return np.zeros(UNIT, dtype=np.bool_)
+        # |start + t step| < limit between the roots of a quadratic function.
         a = np.einsum("ij,ij->i", step, step)
         b = np.einsum("ij,ij->i", start, step)
-        c = np.einsum("ij,ij->i", start, start) - reach[near][row] ** 2
+        c = np.einsum("ij,ij->i", start, start) - limit**2
         discriminant = b * b - a * c
         real = discriminant > 0
         a, b, root = a[real], b[real], np.sqrt(discriminant[real])
         first = np.ceil((-b - root) / a * UNIT).clip(0, UNIT).astype(np.int64)
         last = np.floor((-b + root) / a * UNIT).clip(-1, UNIT - 1).astype(np.int64)
-        edges = np.zeros(UNIT + 1, dtype=np.int64)
         some = first <= last
-        np.add.at(edges, first[some], 1)
-        np.add.at(edges, last[some] + 1, -1)
-        return np.asarray(np.cumsum(edges[:-1]) > 0)
+        begins = np.bincount(first[some], minlength=UNIT + 1)
+        ends = np.bincount(last[some] + 1, minlength=UNIT + 1)
+        return np.asarray(np.cumsum((begins - ends)[:UNIT]) > 0)
+
+    def _images(self, vectors: _Vectors) -> tuple[Floats, Floats, Floats]:
+        """Return starts (m, 3) and steps (m, 3) in Å and limits (m,) of all that can be short.
+
+        A vector is no shorter than its part across the planes of any axis; this leaves few lattice
+        vectors for t in 0..1.
+        """
+        starts, steps = vectors.starts, vectors.steps
+        slack = vectors.limits[:, None] / self._heights
+        low = np.ceil(-starts - np.maximum(steps, 0) - slack)
+        spans = np.floor(-starts - np.minimum(steps, 0) + slack) - low + 1
+        near = (spans > 0).all(axis=1)
+        if not near.any():
+            nothing = np.zeros((0, 3))
+            return nothing, nothing, np.zeros(0)
+        low, spans = low[near] + starts[near], spans[near]
+        most = spans.max(axis=0)
+        offsets = _offsets(int(most[0]), int(most[1]), int(most[2]))
+        row, image = np.nonzero((offsets < spans[:, None]).all(axis=2))
+        start = (low[row] + offsets[image]) @ self._lattice
+        step = (steps[near] @ self._lattice)[row]
+        return start, step, vectors.limits[near][row]
 
 
 @cache
@@ -147,14 +194,17 @@ def smallest_distances() -> Floats:
 
 
 @cache
-def _decided_at(space_group: int, letter: str, known: int) -> _Differences:
-    """Return the differences in an orbit that change with a coordinate and with no later one."""
+def _differences(space_group: int, letter: str) -> tuple[_Differences, ...]:
+    """Return the differences within an orbit by how many of its coordinates decide them."""
     place = position(space_group, letter)
     matrices = (place.rotations[1:] - place.rotations[0]).astype(float)
     constants = place.translations[1:] - place.translations[0]
-    now = matrices[:, :, place.free[known]].any(axis=1)
-    later = matrices[:, :, list(place.free[known + 1 :])].any(axis=(1, 2))
-    return _Differences(matrices[now & ~later], constants[now & ~later])
+    moves = matrices[:, :, list(place.free)].any(axis=1)  # which coordinates change which
+    decided = np.where(moves, np.arange(1, len(place.free) + 1), 0).max(axis=1, initial=0)
+    return tuple(
+        _Differences(matrices[decided == k], constants[decided == k])
+        for k in range(len(place.free) + 1)
+    )
 
 
 @cache
