@@ -18,15 +18,15 @@ from ase import Atoms
 
 from bondwright.bonding.curves import CohpCurves
 from bondwright.bonding.export import read_parquet, write_parquet
-from bondwright.bonding.matrices import (
+from bondwright.bonding.matrices import matrices
+from bondwright.bonding.orbitals import ORBITALS
+from bondwright.bonding.potential import (
     LcaoRequest,
     Potential,
     Progress,
     ScfError,
     converge_potential,
-    matrices,
 )
-from bondwright.bonding.orbitals import ORBITALS
 from bondwright.bonding.projection import Projection, cohp_curves, pair_icohp, project
 from bondwright.bonding.table import BondTable
 from bondwright.dft.gpaw_parameters import gpaw_version
@@ -250,7 +250,7 @@ def _inside_the_cell(atoms: Atoms) -> tuple[Atoms, np.ndarray]:
     shifts = np.floor(fractional + 1e-9).astype(int)
     moved = Atoms(
         numbers=atoms.numbers,
-        positions=(fractional - shifts) @ atoms.cell.array,
+        positions=np.maximum(fractional - shifts, 0.0) @ atoms.cell.array,
         cell=atoms.cell.array,
         pbc=True,
     )

@@ -1,111 +1,34 @@
 """H(k) and S(k) of a crystal in atomic orbitals, from GPAW's LCAO mode.
 
-The density is converged once, with compact confined functions. H and S are then built at that
-potential in the larger set that bond strengths need, for any k-points: the potential's matrix
-elements between cells are computed once, a k-point costs one sum with phases. That is what makes
-100 atoms cost minutes (the larger set in the SCF would cost an hour).
+The matrix elements between cells are computed once, as sparse real matrices: of the potential on
+GPAW's grid, of overlap, kinetic energy and PAW projectors as integrals over two centres. A k-point
+then costs one sum with phases, and its matrices are let go before the next: neither the number of
+k-points nor that of neighbouring cells decides how much memory is needed.
+
+Row i, column j of a matrix at k is sum_T e^(2 pi i k T) <i in cell 0 | M | j in cell T>.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase import Atoms
-from ase.units import Hartree
+from ase.units import Bohr, Hartree
 from numpy.typing import NDArray
+from scipy.sparse import block_diag
 
-from bondwright.bonding.orbitals import COMPACT, basis_name, write_basis
-from bondwright.bonding.paw_data import (
-    ensure_data,
-    generated_folder,
-    search_path,
-    setup_name,
+from bondwright.bonding.between_cells import BetweenCells
+from bondwright.bonding.orbitals import basis_name
+from bondwright.bonding.potential import (
+    LcaoRequest,
+    Potential,
+    functions_at_hand,
+    lcao_parameters,
 )
-from bondwright.dft.gpaw_parameters import gpaw_version
-from bondwright.structure.write import write_bytes
-
-Progress = Callable[[str], None]
-_MAX_SCF_STEPS = 120
-_MIXING = (
-    {"beta": 0.1, "nmaxold": 8, "weight": 50.0},
-    {"beta": 0.03, "nmaxold": 12, "weight": 100.0},
-)
-
-
-class ScfError(Exception):
-    """The density did not converge; `reason` is a stable slug."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-@dataclass(frozen=True)
-class LcaoRequest:
-    """What determines the density of a calculation.
-
-    Attributes:
-        atoms: the structure, positions inside the cell (Å).
-        grid_spacing_A: spacing of the real-space grid.
-        smearing_eV: Fermi-Dirac width.
-        density_tolerance_per_electron: change of the density at which the SCF ends.
-        scf_mesh: Gamma-centred k-points of the SCF.
-        moments: initial magnetic moments (Bohr magnetons); None when not polarised.
-    """
-
-    atoms: Atoms
-    grid_spacing_A: float  # noqa: N815 (a unit)
-    smearing_eV: float  # noqa: N815
-    density_tolerance_per_electron: float
-    scf_mesh: tuple[int, int, int]
-    moments: tuple[float, ...] | None = None
-
-    def digest(self) -> str:
-        """Return a short name of everything the potential depends on."""
-        parts = {
-            "numbers": self.atoms.numbers.tolist(),
-            "positions": np.round(self.atoms.positions, 8).tolist(),
-            "cell": np.round(self.atoms.cell.array, 8).tolist(),
-            "pbc": self.atoms.pbc.tolist(),
-            "h": self.grid_spacing_A,
-            "width": self.smearing_eV,
-            "tolerance": self.density_tolerance_per_electron,
-            "mesh": list(self.scf_mesh),
-            "moments": self.moments,
-            "gpaw": gpaw_version(),
-            "version": 1,
-        }
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class Potential:
-    """A converged effective potential.
-
-    Attributes:
-        smooth: (spins, x, y, z) on GPAW's grid, Hartree.
-        atomic: the PAW correction of each atom: (spins, i, i), Hartree.
-        energy_eV: total energy, extrapolated to zero width.
-        fermi_eV: Fermi level.
-        scf_steps: steps until convergence.
-        mixing: which mixing made it converge; 0 is the first choice.
-        magnetic_moment: total, Bohr magnetons; None when not polarised.
-    """
-
-    smooth: NDArray[np.float64]
-    atomic: tuple[NDArray[np.float64], ...]
-    energy_eV: float  # noqa: N815
-    fermi_eV: float  # noqa: N815
-    scf_steps: int
-    mixing: int
-    magnetic_moment: float | None
+from bondwright.structure.neighbours import Pairs, neighbour_pairs
 
 
 @dataclass(frozen=True)
@@ -116,14 +39,14 @@ class KPoint:
         spin: 0, or 1 in a polarised calculation.
         fractional: (3,) in reciprocal lattice vectors.
         weight: share of the Brillouin zone, its time-reversed partner included; they add to 1.
-        hamiltonian_eV: (n, n).
-        overlap: (n, n).
+        hamiltonian_eV: (n, n), Hermitian; real where k is its own negative.
+        overlap: (n, n), likewise.
     """
 
     spin: int
     fractional: NDArray[np.float64]
     weight: float
-    hamiltonian_eV: NDArray[Any]  # noqa: N815
+    hamiltonian_eV: NDArray[Any]  # noqa: N815 (a unit)
     overlap: NDArray[Any]
 
 
@@ -144,43 +67,25 @@ class Functions:
     spins: int
 
 
-def converge_potential(
-    request: LcaoRequest, folder: Path, progress: Progress | None = None
-) -> Potential:
-    """Return the potential of a structure, from the folder when it is there.
+@dataclass(frozen=True)
+class _Elements:
+    """All that H(k) and S(k) are made of, Hartree.
 
-    Args:
-        request: structure and numerical settings.
-        folder: where the potential is kept and GPAW's log goes; made when absent.
-        progress: called with one line per SCF step.
-
-    Raises:
-        ScfError: the density did not converge with any mixing, or GPAW refused.
-        InputError: an element has no PAW data.
+    Attributes:
+        potential: one per spin channel; halves: the matrix is the half and its adjoint.
+        overlap: its half.
+        kinetic: its half.
+        projectors: between PAW projectors (rows) and functions (columns), whole.
+        atomic_potential: PAW corrections of the potential, one block-diagonal matrix per spin.
+        atomic_overlap: PAW corrections of the overlap.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / f"potential-{request.digest()}.npz"
-    if (found := _read_potential(kept)) is not None:
-        return found
-    for attempt, mixing in enumerate(_MIXING):
-        dft = _build(
-            request,
-            COMPACT,
-            {"size": list(request.scf_mesh), "gamma": True},
-            folder,
-            mixer={"backend": "pulay", **mixing},
-            log=folder / "scf.log",
-        )
-        steps = _iterate(dft, progress)
-        if steps is not None:
-            potential = _potential_of(dft, steps, attempt)
-            _write_potential(kept, potential)
-            return potential
-    raise ScfError(
-        "scf-not-converged",
-        f"the density did not converge in {_MAX_SCF_STEPS} steps with two ways of mixing; "
-        f"see {folder / 'scf.log'}.",
-    )
+
+    potential: tuple[BetweenCells, ...]
+    overlap: BetweenCells
+    kinetic: BetweenCells
+    projectors: BetweenCells
+    atomic_potential: tuple[Any, ...]
+    atomic_overlap: Any
 
 
 def matrices(
@@ -199,142 +104,155 @@ def matrices(
         mesh: Gamma-centred k-points.
         folder: for the basis files.
     """
-    # A shifted mesh needs fewer points, but breaks the symmetry of fcc, bcc and hexagonal cells.
-    dft = _build(request, basis_name(orbitals), {"size": list(mesh), "gamma": True}, folder)
-    dft.potential.vt_sR.data[:] = potential.smooth
-    for a, block in enumerate(potential.atomic):
-        dft.potential.dH_asii[a][:] = block
+    builder = _builder(request, basis_name(orbitals), mesh, folder)
     labels = [
         (a, function.type.endswith(orbitals))
-        for a, setup in enumerate(dft.setups)
+        for a, setup in enumerate(builder.setups)
         for function in setup.basis.bf_j
         for _ in range(2 * function.l + 1)
     ]
     functions = Functions(
         atom=np.array([a for a, _ in labels]),
         projection=np.array([kind for _, kind in labels]),
-        electrons=float(dft.setups.nvalence),
+        electrons=float(builder.setups.nvalence),
         spins=1 if request.moments is None else 2,
     )
-    return functions, _kpoints(dft)
+    zone = list(zip(np.array(builder.ibz.kpt_kc), map(float, builder.ibz.weight_k), strict=True))
+    return functions, _kpoints(_elements(request, builder, potential), zone)
 
 
-def _kpoints(dft: Any) -> Iterator[KPoint]:
-    calculator = dft.scf_loop.hamiltonian.create_hamiltonian_matrix_calculator(dft.potential)
-    for wave in dft.ibzwfs:
-        yield KPoint(
-            spin=int(wave.spin),
-            fractional=np.array(wave.kpt_c, dtype=float),
-            weight=float(wave.weight),
-            hamiltonian_eV=calculator.calculate_matrix(wave).data * Hartree,
-            overlap=wave.S_MM.data.copy(),
-        )
+def _kpoints(
+    elements: _Elements, zone: list[tuple[NDArray[np.float64], float]]
+) -> Iterator[KPoint]:
+    for k, weight in zone:
+        projectors = elements.projectors.at(k)
+        overlap = _whole(elements.overlap, k)
+        overlap += _between_projectors(projectors, elements.atomic_overlap)
+        for spin, smooth in enumerate(elements.potential):
+            hamiltonian = _whole(smooth, k)
+            hamiltonian += _whole(elements.kinetic, k)
+            hamiltonian += _between_projectors(projectors, elements.atomic_potential[spin])
+            hamiltonian *= Hartree
+            yield KPoint(spin, k, weight, hamiltonian, overlap)
 
 
-def _build(
-    request: LcaoRequest,
-    basis: str,
-    kpoints: Any,
-    folder: Path,
-    *,
-    mixer: dict[str, Any] | None = None,
-    log: Path | None = None,
-) -> Any:
-    """Return GPAW's calculation object, nothing converged yet."""
-    from gpaw.new.calculation import DFT
-
-    elements = sorted(set(request.atoms.get_chemical_symbols()))
-    bases = folder / "bases"
-    for element in elements:
-        ensure_data(element)
-        write_basis(element, basis, bases)
-    with search_path(bases, generated_folder()):
-        return DFT(
-            request.atoms,
-            mode="lcao",
-            basis=basis,
-            setups={e: setup_name(e) for e in elements},
-            h=request.grid_spacing_A,
-            xc="PBE",
-            kpts=kpoints,
-            symmetry={"point_group": False},
-            occupations={"name": "fermi-dirac", "width": request.smearing_eV},
-            magmoms=request.moments,
-            spinpol=request.moments is not None,
-            mixer=mixer,
-            convergence={
-                "density": request.density_tolerance_per_electron,
-                "eigenstates": 1e10,
-                "energy": 1e-4,
-            },
-            txt=None if log is None else str(log),
-            converge=False,
-        )
+def _whole(half: BetweenCells, k: NDArray[np.float64]) -> NDArray[Any]:
+    """Return the Hermitian matrix at k."""
+    matrix = half.at(k)
+    return np.asarray(matrix + matrix.conj().T)
 
 
-def _iterate(dft: Any, progress: Progress | None) -> int | None:
-    """Run the SCF; return its steps, or None when it did not converge."""
-    from gpaw import KohnShamConvergenceError
-
-    step = 0
-    try:
-        for step, context in enumerate(dft.iconverge(maxiter=_MAX_SCF_STEPS), start=1):
-            if progress is not None:
-                change = float(context.dens.error) / max(dft.setups.nvalence, 1)
-                progress(f"SCF step {step}, density change {change:.1e} electrons per electron")
-    except KohnShamConvergenceError:
-        return None
-    return step
+def _between_projectors(projectors: NDArray[Any], atomic: Any) -> NDArray[Any]:
+    """Return p^dagger A p for (projectors, functions) p and block-diagonal A."""
+    return np.asarray(projectors.conj().T @ (atomic @ projectors))
 
 
-def _potential_of(dft: Any, steps: int, attempt: int) -> Potential:
-    atoms = range(len(dft.setups))
-    polarised = len(dft.potential.vt_sR.data) == 2
-    return Potential(
-        smooth=np.array(dft.potential.vt_sR.data),
-        atomic=tuple(np.array(dft.potential.dH_asii[a]) for a in atoms),
-        energy_eV=float(dft.calculate_energy()),
-        fermi_eV=float(dft.ibzwfs.fermi_level) * Hartree,
-        scf_steps=steps,
-        mixing=attempt,
-        magnetic_moment=float(dft.magmoms()[0][2]) if polarised else None,
+def _builder(request: LcaoRequest, basis: str, mesh: tuple[int, int, int], folder: Path) -> Any:
+    """Return GPAW's builder: PAW data, functions, grid and k-points, but no matrix of any kind."""
+    from gpaw.dft import Parameters
+    from gpaw.new.logger import Logger
+
+    log = Logger(None, None)
+    parameters = Parameters(**lcao_parameters(request, basis, mesh))
+    with functions_at_hand(request, basis, folder):
+        builder = parameters.dft_component_builder(request.atoms, log=log, comm=log.comm)
+    # GPAW takes an atom at -1e-16 to the opposite face and would count its images from there.
+    builder.relpos_ac = np.maximum(request.atoms.get_scaled_positions(wrap=False), 0.0)
+    return builder
+
+
+def _elements(request: LcaoRequest, builder: Any, potential: Potential) -> _Elements:
+    from gpaw.lcao.tci import TCIExpansions
+
+    setups = builder.setups
+    expansions = TCIExpansions.new_from_setups(setups)
+    functions = [setups.basis_indices()[a] for a in range(len(setups))]
+    projectors = [setups.projector_indices()[a] for a in range(len(setups))]
+    atoms = request.atoms
+    reach = {
+        symbol: (expansions.phit_rcmax_I[kind] * Bohr, expansions.pt_rcmax_I[kind] * Bohr)
+        for symbol, kind in zip(atoms.get_chemical_symbols(), expansions.I_a, strict=True)
+    }
+    near = neighbour_pairs(atoms, {(a, b): reach[a][0] + reach[b][0] for a in reach for b in reach})
+    near_projectors = neighbour_pairs(
+        atoms, {(a, b): reach[a][1] + reach[b][0] for a in reach for b in reach}, full=True
     )
-
-
-def _write_potential(path: Path, potential: Potential) -> None:
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        smooth=potential.smooth,
-        numbers=np.array(
-            [
-                potential.energy_eV,
-                potential.fermi_eV,
-                potential.scf_steps,
-                potential.mixing,
-                np.nan if potential.magnetic_moment is None else potential.magnetic_moment,
-            ]
+    return _Elements(
+        potential=_potential_elements(builder.create_basis_set(), potential.smooth),
+        overlap=_two_centre(expansions.O_expansions, near, functions, functions, on_site=0.5),
+        kinetic=_two_centre(expansions.T_expansions, near, functions, functions, on_site=0.5),
+        projectors=_two_centre(
+            expansions.P_expansions, near_projectors, projectors, functions, on_site=1.0
         ),
-        allow_pickle=False,
-        **{f"atom{a}": block for a, block in enumerate(potential.atomic)},
+        atomic_potential=tuple(
+            block_diag([block[spin] for block in potential.atomic], format="csr")
+            for spin in range(len(potential.smooth))
+        ),
+        atomic_overlap=block_diag([setup.dO_ii for setup in setups], format="csr"),
     )
-    write_bytes(path, buffer.getvalue())
 
 
-def _read_potential(path: Path) -> Potential | None:
-    """Return a kept potential; None when there is none or it is damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            energy, fermi, steps, mixing, moment = data["numbers"].tolist()
-            count = sum(name.startswith("atom") for name in data.files)
-            return Potential(
-                smooth=data["smooth"],
-                atomic=tuple(data[f"atom{a}"] for a in range(count)),
-                energy_eV=energy,
-                fermi_eV=fermi,
-                scf_steps=int(steps),
-                mixing=int(mixing),
-                magnetic_moment=None if np.isnan(moment) else moment,
-            )
-    except (OSError, ValueError, KeyError, EOFError):
-        return None
+def _two_centre(
+    expansions: Any,
+    pairs: Pairs,
+    rows: list[tuple[int, int]],
+    columns: list[tuple[int, int]],
+    *,
+    on_site: float,
+) -> BetweenCells:
+    """Return integrals over functions on the atoms of pairs, and on one atom.
+
+    Args:
+        expansions: GPAW's splines of the integrals.
+        pairs: ordered by the first atom.
+        rows: first row of each atom, and the one behind its last.
+        columns: likewise.
+        on_site: factor of the integrals on one atom.
+    """
+    from gpaw.lcao.overlap import AtomicDisplacement
+
+    here = np.zeros(3, dtype=np.int64)
+    images, cell_of = np.unique(np.vstack([pairs.image, here]), axis=0, return_inverse=True)
+    cell_of = cell_of.reshape(-1)
+    begins = np.searchsorted(pairs.i, np.arange(len(rows) + 1))
+
+    def block(i: int, j: int, vector: NDArray[np.float64], image: NDArray[np.int64]) -> Any:
+        displacement = AtomicDisplacement(None, i, j, vector / Bohr, image, None)
+        return displacement.overlap_without_phases(expansions.get(i, j))
+
+    def strips() -> Iterator[tuple[int, NDArray[np.float64]]]:
+        for i, (first, end) in enumerate(rows):
+            strip = np.zeros((len(images), end - first, columns[-1][1]))
+            strip[cell_of[-1], :, slice(*columns[i])] = on_site * block(i, i, np.zeros(3), here)
+            for n in range(begins[i], begins[i + 1]):
+                j = int(pairs.j[n])
+                strip[cell_of[n], :, slice(*columns[j])] = block(
+                    i, j, pairs.vector[n], pairs.image[n]
+                )
+            yield first, strip
+
+    return BetweenCells.gather(strips(), images, (rows[-1][1], columns[-1][1]))
+
+
+def _potential_elements(basis: Any, smooth: NDArray[np.float64]) -> tuple[BetweenCells, ...]:
+    """Return the halves of the smooth potential's matrices, one per spin channel.
+
+    Args:
+        basis: GPAW's functions on the grid.
+        smooth: (spins, x, y, z) potential.
+    """
+    steps, cells = basis.create_displacement_arrays()
+    rows = basis.Mmax
+    ends = [*basis.M_a[1:], rows]
+
+    def strips(channel: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        for first, end in zip(basis.M_a, ends, strict=True):
+            strip = np.zeros((len(cells), end - first, rows))
+            basis.lfc.calculate_potential_matrices(channel, strip, steps, first, end)
+            strip[0] *= 0.5  # GPAW counts the other cells once, in one of two directions
+            yield first, strip
+
+    return tuple(
+        BetweenCells.gather(strips(np.ascontiguousarray(channel)), -cells, (rows, rows))
+        for channel in smooth
+    )

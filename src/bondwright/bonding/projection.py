@@ -20,7 +20,7 @@ energy tr(P h). What the bands lose in the projection is the charge spilling.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,6 @@ from bondwright.structure.neighbours import Pairs
 _SPARE_BANDS = 1.15
 _OCCUPIED = 1e-8
 _SMALLEST_OVERLAP = 1e-7
-_NOISE = 1e-11  # eV, or of an overlap
 
 
 @dataclass(frozen=True)
@@ -89,13 +88,16 @@ class Projection:
         """Return the projected band energy per cell relative to the Fermi level, eV."""
         return float(
             sum(
-                p.weight * np.real(np.sum(self._density(p).T * self._shifted(p)))
+                p.weight * np.real(np.sum(self.density(p).T * self._shifted(p)))
                 for p in self.points
             )
         )
 
-    def _density(self, point: ProjectedPoint) -> NDArray[Any]:
-        return np.asarray((point.bands * self.occupations(point)) @ point.bands.conj().T)
+    def density(self, point: ProjectedPoint) -> NDArray[Any]:
+        """Return (orbitals, orbitals) the density matrix of a point."""
+        occupied = self.occupations(point)
+        bands = point.bands[:, occupied > _OCCUPIED]
+        return np.asarray((bands * occupied[occupied > _OCCUPIED]) @ bands.conj().T)
 
     def _shifted(self, point: ProjectedPoint) -> NDArray[Any]:
         return point.hamiltonian_eV - self.fermi_eV * np.eye(len(self.atom))
@@ -143,18 +145,12 @@ def pair_icohp(projection: Projection, pairs: Pairs) -> NDArray[np.float64]:
         projection: of the structure with its positions inside the cell.
         pairs: pairs of atoms with the image of the second.
     """
-    found = np.zeros((projection.spins, len(pairs)))
-    starts = _starts(projection.atom)
-    images, which = np.unique(pairs.image, axis=0, return_inverse=True)
-    for spin in range(projection.spins):
-        for number, image in enumerate(images):
-            density, hamiltonian = _in_real_space(projection, spin, image)
-            blocks = np.add.reduceat(
-                np.add.reduceat(density * hamiltonian, starts, axis=0), starts, axis=1
-            )
-            rows = np.flatnonzero(which.reshape(-1) == number)
-            found[spin, rows] = -blocks[pairs.i[rows], pairs.j[rows]]
-    return found
+    elements = _PairElements.of(projection.atom, pairs)
+    density, hamiltonian = (
+        _in_real_space(projection, elements, pairs, matrix)
+        for matrix in (projection.density, _hamiltonian)
+    )
+    return np.stack([-elements.sums(density[s] * hamiltonian[s]) for s in range(projection.spins)])
 
 
 def cohp_curves(
@@ -177,18 +173,19 @@ def cohp_curves(
     """
     curves = np.zeros((projection.spins, len(pairs), len(energies_eV)))
     orbitals = [np.flatnonzero(projection.atom == a) for a in range(int(projection.atom.max()) + 1)]
-    cache: dict[tuple[int, tuple[int, ...]], NDArray[np.float64]] = {}
+    elements = _PairElements.of(projection.atom, pairs)
+    hamiltonian = _in_real_space(projection, elements, pairs, _hamiltonian)
     for row, (i, j, image) in enumerate(zip(pairs.i, pairs.j, pairs.image, strict=True)):
         for point in projection.points:
-            key = (point.spin, tuple(int(x) for x in image))
-            if key not in cache:
-                cache[key] = _in_real_space(projection, point.spin, image)[1]
-            block = cache[key][np.ix_(orbitals[i], orbitals[j])]
-            phase = _phase(point, image)
+            block = elements.block(hamiltonian[point.spin], row)
+            phase = _phases(point, image)
             weight = np.real(
                 phase
                 * np.einsum(
-                    "mn,mv,vn->n", point.bands[orbitals[i]], block, point.bands[orbitals[j]].conj()
+                    "mn,mv,vn->n",
+                    point.bands[orbitals[i]],
+                    block.reshape(len(orbitals[i]), len(orbitals[j])),
+                    point.bands[orbitals[j]].conj(),
                 )
             )
             distance = energies_eV[:, None] - (point.energies_eV - projection.fermi_eV)[None, :]
@@ -210,8 +207,7 @@ def cohp_curves(
 
 
 def _project_point(point: KPoint, chosen: NDArray[np.int64], bands: int) -> ProjectedPoint:
-    overlap = _real_if_possible(point.overlap)
-    hamiltonian = _real_if_possible(0.5 * (point.hamiltonian_eV + point.hamiltonian_eV.conj().T))
+    overlap, hamiltonian = point.overlap, point.hamiltonian_eV
     energies, vectors = eigh(hamiltonian, overlap, subset_by_index=(0, bands - 1))
     values, modes = np.linalg.eigh(overlap[np.ix_(chosen, chosen)])
     if values[0] < _SMALLEST_OVERLAP:
@@ -227,16 +223,6 @@ def _project_point(point: KPoint, chosen: NDArray[np.int64], bands: int) -> Proj
         bands=root @ (overlap[chosen] @ vectors),
         hamiltonian_eV=root @ hamiltonian[np.ix_(chosen, chosen)] @ root,
     )
-
-
-def _real_if_possible(matrix: NDArray[Any]) -> NDArray[Any]:
-    """Return a matrix without an imaginary part that is noise: real algebra costs a third.
-
-    A k-point that is its own negative, up to a reciprocal vector, has real matrices.
-    """
-    if np.iscomplexobj(matrix) and np.abs(matrix.imag).max() < _NOISE:
-        return np.ascontiguousarray(matrix.real)
-    return matrix
 
 
 def _fermi_level(points: tuple[ProjectedPoint, ...], functions: Functions, width: float) -> float:
@@ -259,29 +245,65 @@ def _fermi_dirac(energies: NDArray[np.float64], fermi: float, width: float) -> N
     return np.asarray(1.0 / (np.exp(np.clip((energies - fermi) / width, -500, 500)) + 1.0))
 
 
-def _starts(atom: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the first orbital of each atom; orbitals stand in the order of the atoms."""
-    return np.flatnonzero(np.diff(atom, prepend=-1))
+@dataclass(frozen=True)
+class _PairElements:
+    """Where the matrix elements of pairs of atoms stand, one pair after the other.
+
+    Attributes:
+        row: (e,) orbital of the first atom.
+        column: (e,) orbital of the second.
+        start: (pairs + 1,) where the elements of a pair begin, and the end.
+    """
+
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+    start: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, atom: NDArray[np.int64], pairs: Pairs) -> _PairElements:
+        """Return the elements of pairs; orbitals stand in the order of the atoms."""
+        ends = np.searchsorted(atom, np.arange(int(atom.max()) + 2))
+        first, second = np.diff(ends)[pairs.i], np.diff(ends)[pairs.j]
+        start = np.concatenate([[0], np.cumsum(first * second)])
+        within = np.arange(start[-1]) - np.repeat(start[:-1], first * second)
+        width = np.repeat(second, first * second)
+        row = np.repeat(ends[pairs.i], first * second) + within // width
+        column = np.repeat(ends[pairs.j], first * second) + within % width
+        return cls(row, column, start)
+
+    def of_each(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return (e,) the value of an element's pair, from (pairs,) values."""
+        return np.repeat(values, np.diff(self.start))
+
+    def block(self, values: NDArray[np.float64], pair: int) -> NDArray[np.float64]:
+        """Return one pair's elements."""
+        return values[self.start[pair] : self.start[pair + 1]]
+
+    def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (pairs,) sums over the elements of each pair."""
+        count = len(self.start) - 1
+        sums = np.bincount(self.of_each(np.arange(count)), values, minlength=count)
+        return sums.astype(float)
 
 
-def _phase(point: ProjectedPoint, image: NDArray[np.int64]) -> complex:
-    """Return e^(-ikT), which undoes the phase that GPAW gives a function in cell T."""
-    return complex(np.exp(-2j * np.pi * float(point.fractional @ image)))
+def _phases(point: ProjectedPoint, image: NDArray[np.int64]) -> NDArray[np.complex128]:
+    """Return e^(-ikT) of (..., 3) cells T, which undoes the phase of a function in cell T."""
+    return np.asarray(np.exp(-2j * np.pi * (image @ point.fractional)))
 
 
 def _in_real_space(
-    projection: Projection, spin: int, image: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return P(T) and h(T) of one spin channel; real, by time reversal."""
-    count = len(projection.atom)
-    density, hamiltonian = np.zeros((count, count)), np.zeros((count, count))
+    projection: Projection,
+    elements: _PairElements,
+    pairs: Pairs,
+    matrix: Callable[[ProjectedPoint], NDArray[Any]],
+) -> NDArray[np.float64]:
+    """Return (spins, e) elements of pairs of a matrix that is given at k; real by time reversal."""
+    found = np.zeros((projection.spins, len(elements.row)))
     for point in projection.points:
-        if point.spin != spin:
-            continue
-        factor = point.weight * _phase(point, image)
-        occupied = projection.occupations(point)
-        some = occupied > _OCCUPIED
-        bands = point.bands[:, some]
-        density += np.real(factor * ((bands * occupied[some]) @ bands.conj().T))
-        hamiltonian += np.real(factor * point.hamiltonian_eV)
-    return density, hamiltonian
+        phases = elements.of_each(point.weight * _phases(point, pairs.image))
+        found[point.spin] += np.real(phases * matrix(point)[elements.row, elements.column])
+    return found
+
+
+def _hamiltonian(point: ProjectedPoint) -> NDArray[Any]:
+    return point.hamiltonian_eV
