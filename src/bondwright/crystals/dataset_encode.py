@@ -7,8 +7,10 @@ where it was.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,15 +23,16 @@ from bondwright.crystals.dialect import Dialect
 from bondwright.crystals.dialects import dialect
 from bondwright.errors import InputError
 from bondwright.screen import reference_chunks
+from bondwright.screen.common_crystals import common_crystals
 from bondwright.screen.hull import reduced_formula
 from bondwright.screen.workers import Stop, run_chunks
 
 VERSION = 1
-"""Of this encoding; pieces of another version are not used again."""
+"""Of the outcomes; what is encoded by another version is not used again."""
 
 KEPT = "kept"
 NO_SYMMETRY = "no-symmetry"
-NOT_IN_VOCABULARY = "not-in-vocabulary"
+CANNOT_BE_WRITTEN = "cannot-be-written"
 NOT_LOSSLESS = "not-lossless"
 
 SCHEMA = pa.schema(
@@ -58,12 +61,20 @@ class Encoding:
     dialect: str
     symprec: float
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """16 hexadecimal digits that change whenever the tokens could."""
-        tokens = "\0".join(dialect(self.dialect).vocabulary.tokens)
-        text = f"{VERSION}\0{self.dialect}\0{self.symprec!r}\0{tokens}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """16 hexadecimal digits that change with tokens, or with how known crystals are written."""
+        spoken = dialect(self.dialect)
+        facts = [VERSION, self.dialect, self.symprec, list(spoken.vocabulary.tokens)]
+        seen = set()
+        for name, atoms in common_crystals():
+            prototype = name.split("-", 2)[2]
+            if prototype not in seen:
+                seen.add(prototype)
+                moved = atoms.copy()
+                moved.rattle(0.3, seed=1)  # Å; leaves no symmetry
+                facts += [_encode(a, spoken, self.symprec)["ids"] for a in (atoms, moved)]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 def encode_all(
@@ -129,7 +140,7 @@ def _encode(atoms: Atoms, spoken: Dialect, symprec: float) -> dict[str, Any]:
     try:
         ids = spoken.encode(crystal)
     except InputError as error:
-        return {**row, "outcome": NOT_IN_VOCABULARY, "reason": str(error)}
+        return {**row, "outcome": CANNOT_BE_WRITTEN, "reason": str(error)}
     try:
         again = spoken.decode(ids)
     except InputError as error:
