@@ -161,9 +161,10 @@ class Places:
         vectors for t in 0..1.
         """
         starts, steps = vectors.starts, vectors.steps
-        slack = vectors.limits[:, None] / self._heights
-        low = np.ceil(-starts - np.maximum(steps, 0) - slack)
-        spans = np.floor(-starts - np.minimum(steps, 0) + slack) - low + 1
+        middle = starts + 0.5 * steps
+        width = 0.5 * np.abs(steps) + vectors.limits[:, None] / self._heights
+        low = np.ceil(-middle - width)
+        spans = np.floor(width - middle) - low + 1
         near = (spans > 0).all(axis=1)
         if not near.any():
             nothing = np.zeros((0, 3))
