@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import multiprocessing
 import re
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import alloys
@@ -226,13 +229,48 @@ def test_killed_while_generating_loses_no_finished_part(tmp_path: Path) -> None:
     assert len(load_view(folder).candidates) == 129
 
 
-def test_worker_without_memory_halves_its_batch_before_giving_up(tmp_path: Path) -> None:
-    """Fault 27, where not even one text fits: said in one line, with exit code 4."""
-    unigram.make_model(tmp_path / "model")
-    (arm,) = plan_arms([Wish(2, formula="TiO2", model=str(tmp_path / "model"))], 0)
-    with LocalPool(1) as pool:
-        making = Making(1, batch=2, memory_mb=1)
-        shop = Workshop(tmp_path / "parts", making, lambda: pool, lambda _: None, lambda: False)
+def _kill_workers(times: int, stop: threading.Event) -> int:
+    """Kill the first workers of this process, as the kernel does when memory runs out."""
+    killed: set[int] = set()
+    while len(killed) < times and not stop.is_set():
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if child.pid not in killed and any("spawn_main" in w for w in child.cmdline()):
+                    child.kill()
+                    killed.add(child.pid)
+        time.sleep(0.01)
+    return len(killed)
+
+
+@contextlib.contextmanager
+def killing(times: int) -> Iterator[None]:
+    """Kill so many workers that are started in the block."""
+    stop = threading.Event()
+    killer = threading.Thread(target=_kill_workers, args=(times, stop))
+    killer.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        killer.join()
+
+
+def test_killed_workers_halve_the_batch_and_the_work_goes_on(tmp_path: Path) -> None:
+    """Fault 27, by signal 9: two attempts die, then the halves of the part are made."""
+    (arm,) = plan_arms([Wish(8, formula="TiO2", method="random", max_atoms=12)], 0)
+    with LocalPool(1) as pool, killing(2):
+        shop = Workshop(tmp_path, Making(1, batch=4), lambda: pool, lambda _: None, lambda: False)
+        assert shop.make_all([arm]) == 8
+    sizes = [path.stem for path in sorted((tmp_path / arm.name).glob("*.json"))]
+    assert sizes == ["000000000-4", "000000004-4"]
+    assert [row["number"] for row in shop.rows(arm)] == list(range(8))
+
+
+def test_worker_that_dies_over_one_text_ends_the_command(tmp_path: Path) -> None:
+    """Fault 27, when nothing is left to halve: one line, and exit code 4."""
+    (arm,) = plan_arms([Wish(1, formula="TiO2", method="random", max_atoms=12)], 0)
+    with LocalPool(1) as pool, killing(2):
+        shop = Workshop(tmp_path, Making(1, batch=1), lambda: pool, lambda _: None, lambda: False)
         with pytest.raises(GenerationError, match="one text at a time") as refused:
             shop.make_all([arm])
     assert refused.value.exit_code == 4

@@ -13,6 +13,10 @@ import unigram
 from ase.data import chemical_symbols
 from program import Program
 
+from bondwright.campaign.generating import Making, Workshop, plan_arms
+from bondwright.campaign.work import Progress
+from bondwright.crystals.generate_wish import Wish
+from bondwright.run import LocalPool
 from bondwright.structure.read import read_candidates
 
 COMMON = ("--max-atoms", "12", "--workers", "1", "--seed", "4")
@@ -59,9 +63,32 @@ def test_from_formula_to_table_and_nothing_to_do_the_second_time(
     assert "holds other crystals" in line
 
 
+def test_stopped_command_goes_on_where_it_was(program: Program, model: Path) -> None:
+    """Parts that have landed are kept: the second run makes the rest only."""
+    done = 0
+
+    def tell(now: Progress) -> None:
+        nonlocal done
+        done = now.done
+
+    wish = Wish(40, formula="TiO2", max_atoms=12, model=str(model))
+    arms = plan_arms([wish], seed=4)
+    with LocalPool(1) as pool:
+        parts = program.folder / "TiO2.csv.parts"
+        shop = Workshop(parts, Making(1), lambda: pool, tell, lambda: done > 0)
+        assert shop.make_all(arms) is None
+    assert done == 32
+    answer = program("generate", "TiO2", "--n", "40", *COMMON, "--model", model, "--json")
+    assert answer.code == 0, answer.err
+    assert json.loads(answer.out)["new"] == 8
+    table = pd.read_csv(program.folder / "TiO2.csv")
+    assert list(table["id"]) == [f"{arms[0].name}-{number}" for number in range(40)]
+    assert not parts.exists()
+
+
 def test_folder_of_cif_files_and_the_likeliest(program: Program, model: Path) -> None:
     answer = program(
-        *("generate", "TiO2", "--n", "4", "--best", "3", "--space-group", "P42/mnm"),
+        *("generate", "TiO2", "--n", "4", "--best", "3", "--space-group", "P n m a"),
         *(*COMMON, "--model", model, "--out", "cifs"),
     )
     assert answer.code == 0, answer.err
@@ -70,7 +97,7 @@ def test_folder_of_cif_files_and_the_likeliest(program: Program, model: Path) ->
     assert len(files) == 5
     assert files[-1] == "generated.csv"
     table = pd.read_csv(program.folder / "cifs" / "generated.csv")
-    assert set(table["space_group"]) == {136}
+    assert set(table["space_group"]) == {62}
     assert list(table["perplexity"]) == sorted(table["perplexity"])
     assert set(table["best_of"]) == {3}
     assert "cif" not in table

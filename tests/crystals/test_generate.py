@@ -11,17 +11,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import gemmi
+import pandas as pd
 import pytest
+from ase.spacegroup import crystal
 from pymatgen.core import Structure
 
 from bondwright.crystals.crystal import from_atoms, to_atoms
-from bondwright.crystals.generate import best_of, make, plan_arm, reason_against
+from bondwright.crystals.generate import best_of, make, reason_against
+from bondwright.crystals.generate_arm import plan_arm
 from bondwright.crystals.generate_cif import crystal_cif
 from bondwright.crystals.generate_wish import Wish
 from bondwright.errors import InputError
 from bondwright.structure.formats import parse_text
 from bondwright.structure.parsed import ReadLimits
 from bondwright.structure.read import read_candidates
+from bondwright.structure.write import cif_text
+
+R = [90, 90, 90]
 
 spec = importlib.util.spec_from_file_location(
     "unigram", Path(__file__).parents[1] / "cli" / "unigram.py"
@@ -97,6 +103,34 @@ def test_random_crystals_are_rows_like_any() -> None:
     assert {row["generator"] for row in rows} == {"random"}
     assert [row["formula"] for row in rows if row["cif"]] == ["TiO2"] * 4
     assert {reason_against(row["cif"]) for row in rows} == {""}
+
+
+def test_known_crystals_with_other_elements_are_rows_like_any(tmp_path: Path) -> None:
+    """Cassiterite and fluorite lend TiO2 their frameworks, and there are no others."""
+    tin = crystal(
+        ("Sn", "O"), [(0, 0, 0), (0.307, 0.307, 0)], spacegroup=136, cellpar=[4.74, 4.74, 3.19, *R]
+    )
+    lime = crystal(
+        ("Ca", "F"), [(0, 0, 0), (0.25, 0.25, 0.25)], spacegroup=225, cellpar=[5.46, 5.46, 5.46, *R]
+    )
+    salt = crystal(
+        ("Na", "Cl"), [(0, 0, 0), (0.5, 0.5, 0.5)], spacegroup=225, cellpar=[5.64, 5.64, 5.64, *R]
+    )
+    table = tmp_path / "known.csv"
+    known = {"tin": tin, "lime": lime, "salt": salt}
+    rows = [{"id": name, "cif": cif_text(atoms, symprec=0.1)} for name, atoms in known.items()]
+    pd.DataFrame(rows).to_csv(table, index=False)
+    wish = Wish(4, formula="TiO2", method="ion-exchange", known=str(table))
+    arm = plan_arm(wish, 0)
+    made = make(arm, 0, 4, batch=1)
+    assert [row["space_group"] for row in made] == [136, 225, None, None]
+    assert [row["parent"] for row in made[:2]] == ["tin (Ti for Sn)", "lime (Ti for Ca, O for F)"]
+    assert {row["problem"] for row in made[2:]} == {
+        "no-parent: the known crystals give 2 different ones."
+    }
+    assert make(arm, 1, 2, batch=1) == made[1:3]
+    table.write_text(table.read_text() + "\n")
+    assert plan_arm(wish, 0).key != arm.key
 
 
 def test_best_are_the_likeliest_and_those_without_a_crystal_come_last() -> None:
@@ -212,16 +246,14 @@ def test_model_without_conditions_cannot_be_asked(tmp_path: Path) -> None:
 def test_cif_of_real_crystals_is_read_alike_by_others(data_dir: Path, tmp_path: Path) -> None:
     """Ours, pymatgen and gemmi expand 30 real crystals to the same atoms as the crystal itself."""
     table = tmp_path / "some.csv"
-    import pandas as pd
-
     frame = pd.read_csv(data_dir / "crystals" / "structures.csv.gz", nrows=3000)
     frame.iloc[::100].to_csv(table, index=False)
     groups = set()
     for candidate in read_candidates(table):
-        crystal = from_atoms(candidate.atoms)
-        groups.add(crystal.space_group)
-        text = crystal_cif(crystal, candidate.name)
-        wanted = to_atoms(crystal)
+        described = from_atoms(candidate.atoms)
+        groups.add(described.space_group)
+        text = crystal_cif(described, candidate.name)
+        wanted = to_atoms(described)
         parsed = parse_text("cif", text, ReadLimits())[0]
         assert parsed.atoms is not None, parsed.problem
         assert Counter(parsed.atoms.symbols) == Counter(wanted.symbols)
@@ -230,5 +262,5 @@ def test_cif_of_real_crystals_is_read_alike_by_others(data_dir: Path, tmp_path: 
         assert theirs.volume == pytest.approx(wanted.cell.volume, rel=1e-6)
         small = gemmi.make_small_structure_from_block(gemmi.cif.read_string(text).sole_block())
         assert len(small.get_all_unit_cell_sites()) == len(wanted)
-        assert small.spacegroup.number == crystal.space_group
+        assert small.spacegroup.number == described.space_group
     assert len(groups) > 12

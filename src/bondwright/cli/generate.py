@@ -13,19 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bondwright.cli.console import note, say, say_json
+from bondwright.cli.console import note
 from bondwright.cli.screen import Control, Reference, Skip, Target
 from bondwright.cli.types import Json, Workers
 from bondwright.errors import InputError
 
 if TYPE_CHECKING:
     from bondwright.campaign.work import Progress
-    from bondwright.crystals.generate import Arm
     from bondwright.crystals.generate_wish import Wish
 
-INTERRUPTED, NOTHING_USABLE = 130, 4
-LOOKED_AT = 200
-"""Crystals whose validity is looked at for the closing lines; about 2 s on one core."""
+INTERRUPTED = 130
 
 
 def generate(
@@ -231,14 +228,9 @@ def _into_table(
 ) -> None:
     """Make the crystals and write them to a table."""
     from bondwright.campaign.folder import CampaignFolder
-    from bondwright.campaign.generating import (
-        Making,
-        Workshop,
-        check_suffix,
-        held,
-        plan_arms,
-        write_table,
-    )
+    from bondwright.campaign.generated_table import check_suffix, held, write_table
+    from bondwright.campaign.generating import Making, Workshop, plan_arms
+    from bondwright.cli.generate_answer import answer, nothing_to_do
     from bondwright.cli.reference import stop_on_signal
     from bondwright.run import LocalPool, available_cores
 
@@ -249,7 +241,7 @@ def _into_table(
     wanted = Counter({arm.name: arm.wish.n for arm in arms})
     there = held(out)
     if there == wanted:
-        say(f"Nothing to do: {out} holds these {there.total()} crystals.")
+        nothing_to_do(out, there.total(), json)
         return
     if there:
         raise InputError(
@@ -274,100 +266,9 @@ def _into_table(
     if made is None:
         note("Interrupted. Everything finished so far is kept; the same command goes on from here.")
         raise typer.Exit(INTERRUPTED)
-    rows = [row for arm in arms for row in found[arm.name]]
-    write_table(rows, out)
+    write_table([row for arm in arms for row in found[arm.name]], out)
     shutil.rmtree(parts, ignore_errors=True)
-    _answer(out, arms, found, rows, made, seconds, json)
-
-
-def _answer(
-    out: Path,
-    arms: Sequence[Arm],
-    found: dict[str, list[dict[str, Any]]],
-    rows: Sequence[dict[str, Any]],
-    made: int,
-    seconds: float,
-    json: bool,
-) -> None:
-    """Say what came out; refuse to call it a success when nothing can be used.
-
-    Raises:
-        GenerationError: no row is a crystal, or no crystal that was looked at is valid.
-    """
-    from bondwright.campaign.generating import label_of, problem_of
-    from bondwright.crystals.generate import GenerationError
-
-    crystals = [row for row in rows if row["cif"] is not None]
-    looked_at, reasons = _validity(crystals)
-    passed = reasons[""]
-    per_arm: list[dict[str, Any]] = [
-        {
-            "arm": arm.name,
-            "label": label_of(arm),
-            "generator": arm.maker,
-            "rows": len(found[arm.name]),
-            "problems": dict(Counter(p for row in found[arm.name] if (p := problem_of(row)))),
-            "asked": dict(arm.wish.asked),
-        }
-        for arm in arms
-    ]
-    against = {reason: count for reason, count in reasons.most_common() if reason}
-    if json:
-        say_json(
-            {
-                "out": str(out),
-                "arms": per_arm,
-                "crystals": len(crystals),
-                "new": made,
-                "seconds": round(seconds, 2),
-                "looked_at": looked_at,
-                "valid": passed,
-                "reasons": against,
-                "warnings": [warning for arm in arms for warning in arm.warnings],
-            }
-        )
-    else:
-        for arm, facts in zip(arms, per_arm, strict=True):
-            bad = "".join(f", {count} {slug}" for slug, count in facts["problems"].items())
-            good = facts["rows"] - sum(facts["problems"].values())
-            kept = f", the likeliest of {arm.wish.total}" if arm.wish.best > 1 else ""
-            say(f"{arm.wish.words}; {facts['label']}: {good} crystals{bad}{kept} ({arm.name})")
-        if looked_at:
-            others = ", ".join(f"{reason} {count}" for reason, count in against.items())
-            say(
-                f"Valid: {passed} of {looked_at} looked at pass the strict check"
-                + (f"; the others: {others}." if others else ".")
-            )
-        if made:
-            say(f"{made} made in {seconds:.0f} s ({made / max(seconds, 1e-9):.1f} a second).")
-        say(f"Written: {out} ({len(rows)} rows)")
-    if not crystals:
-        counted = ", ".join(f"{n} {p}" for p, n in Counter(map(problem_of, rows)).most_common())
-        raise GenerationError(
-            f"none of the {len(rows)} texts is a crystal ({counted}); {out} tells of each why."
-        )
-    if not passed:
-        raise GenerationError(
-            f"none of the {looked_at} crystals looked at is valid ("
-            + ", ".join(f"{reason} {count}" for reason, count in against.items())
-            + f"); {out} holds them all the same."
-        )
-
-
-def _validity(crystals: Sequence[dict[str, Any]]) -> tuple[int, Counter[str]]:
-    """Look at crystals evenly through the table; at all of them while none is found valid.
-
-    Returns:
-        How many were looked at, and reason -> number; "" counts those that pass.
-    """
-    from bondwright.crystals.generate import reason_against
-
-    step = max(1, -(-len(crystals) // LOOKED_AT))
-    rest = [row for place, row in enumerate(crystals) if place % step]
-    reasons = Counter(reason_against(row["cif"]) for row in crystals[::step])
-    while rest and not reasons[""]:
-        reasons[reason_against(rest.pop()["cif"])] += 1
-    return reasons.total(), reasons
+    answer(out, arms, found, made, seconds, json)
 
 
 @contextmanager
