@@ -208,7 +208,7 @@ class _Writing:
     @torch.inference_mode()
     def _write(self) -> Iterator[Text]:
         """Write texts until none is left."""
-        capacity = min(self._limit, 256)
+        capacity = min(self._limit, 384)
         self._batch = _affordable(self._network, self._batch, self._limit, self._settings)
         rows = Rows(self._network, self._batch, capacity, self._settings.guidance)
         fresh: dict[int, Text] = {}
