@@ -327,6 +327,6 @@ def test_odd_origins_do_not_hang() -> None:
 def test_bands_are_counted(
     electrons: float, moment: float | None, filled: tuple[int | None, ...]
 ) -> None:
-    from bondwright.dft.gpaw_engine import filled_bands
+    from bondwright.dft.gpaw_results import filled_bands
 
     assert filled_bands(electrons, moment) == filled

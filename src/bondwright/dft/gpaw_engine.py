@@ -9,27 +9,24 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms, units
-from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
 from bondwright.dft.calculation import Calculation, Correction, Status
 from bondwright.dft.engine import ScfProgress
-from bondwright.dft.gaps import find_gap
-from bondwright.dft.gpaw_corrections import continues, corrections, smearing_after
+from bondwright.dft.gpaw_corrections import continues, corrections
+from bondwright.dft.gpaw_failures import DivergedError, GiveUpError, gpaw_failures
 from bondwright.dft.gpaw_parameters import (
     check_functional,
     elements_without_data,
     gpaw_version,
     scf_parameters,
 )
-from bondwright.dft.kpoints import mesh_of
+from bondwright.dft.gpaw_results import ground_state
 from bondwright.dft.records import read_record, request_digest, settings_to_json, write_record
 from bondwright.dft.settings import DftSettings
 from bondwright.dft.spin import initial_moments
@@ -65,18 +62,6 @@ class GpawEngine:
         check_functional(settings.functional)
         folder.mkdir(parents=True, exist_ok=True)
         return GpawSession(settings, folder, version, progress)
-
-
-class _GiveUpError(Exception):
-    """The calculation ends with a status other than converged."""
-
-    def __init__(self, status: Status, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.reason = status, reason
-
-
-class _DivergedError(Exception):
-    """The SCF ran away; another start may not."""
 
 
 class GpawSession:
@@ -125,7 +110,7 @@ class GpawSession:
             if moments is not None:
                 start.set_initial_magnetic_moments(moments)
             found = self._compute(start, moments, digest, tried, forces=forces, stress=stress)
-        except _GiveUpError as failure:
+        except GiveUpError as failure:
             found = {
                 "status": failure.status,
                 "reason": failure.reason,
@@ -195,13 +180,13 @@ class GpawSession:
         """Return the initial moments of a structure that can be calculated.
 
         Raises:
-            _GiveUpError: it cannot be calculated.
+            GiveUpError: it cannot be calculated.
         """
         if (refused := unusable(atoms)) is not None:
-            raise _GiveUpError(Status.FAILED, *refused)
+            raise GiveUpError(Status.FAILED, *refused)
         missing = elements_without_data(atoms, self._settings.functional)
         if missing:
-            raise _GiveUpError(
+            raise GiveUpError(
                 Status.FAILED,
                 "no-paw-set",
                 f"GPAW has no {self._settings.functional} PAW data set for {', '.join(missing)}; "
@@ -222,7 +207,7 @@ class GpawSession:
         """Return the fields of a converged calculation; `tried` is filled on the way.
 
         Raises:
-            _GiveUpError: there is no ground state to be had.
+            GiveUpError: there is no ground state to be had.
         """
         parameters = scf_parameters(atoms, self._settings, moments)
         if not self._fits(atoms, parameters):
@@ -239,15 +224,22 @@ class GpawSession:
             if converged:
                 break
         if not converged:
-            raise _GiveUpError(
+            raise GiveUpError(
                 Status.NOT_CONVERGED,
                 "scf-not-converged",
                 f"The SCF did not settle in {self._settings.max_scf_steps} steps, nor after "
                 f"{len(tried)} corrections; see {self._log.name}.",
             )
         self._solved = digest
-        with self._failures():
-            return self._results(atoms, forces=forces, stress=stress)
+        with gpaw_failures(self._log.name):
+            return ground_state(
+                self._calculator,
+                atoms,
+                self._settings,
+                self._parameters,
+                forces=forces,
+                stress=stress,
+            )
 
     def _fits(self, atoms: Atoms, parameters: dict[str, Any]) -> bool:
         """Return whether the calculator in memory can go on with a structure."""
@@ -287,76 +279,10 @@ class GpawSession:
             return True
 
         try:
-            with self._failures():
+            with gpaw_failures(self._log.name):
                 return converge()
-        except (KohnShamConvergenceError, _DivergedError):
+        except (KohnShamConvergenceError, DivergedError):
             return False
-
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        """Turn what GPAW raises into a status, except an SCF that does not settle."""
-        from gpaw.utilities import AtomsTooClose
-
-        try:
-            yield
-        except MemoryError:
-            raise _GiveUpError(
-                Status.FAILED,
-                "out-of-memory",
-                "There is not enough memory; lower the cut-off or the k-points, or use a larger "
-                "machine.",
-            ) from None
-        except AtomsTooClose as error:
-            raise _GiveUpError(Status.FAILED, "atoms-too-close", f"{error}.") from None
-        except (np.linalg.LinAlgError, FloatingPointError) as error:
-            raise _DivergedError from error
-        except (RuntimeError, ValueError, AssertionError) as error:
-            if "NaN" in str(error):
-                raise _DivergedError from error
-            raise _GiveUpError(
-                Status.FAILED,
-                "engine-error",
-                f"GPAW stopped with {type(error).__name__}: {_first_line(error)}; "
-                f"see {self._log.name}.",
-            ) from error
-
-    def _results(self, atoms: Atoms, *, forces: bool, stress: bool) -> dict[str, Any]:
-        calculator = self._calculator
-        values, _ = calculator.dft.ibzwfs.get_all_eigs_and_occs()
-        electrons = float(calculator.get_number_of_electrons())
-        polarised = bool(self._parameters["spinpol"])
-        moment = float(calculator.get_magnetic_moment()) if polarised else None
-        filled = filled_bands(electrons, moment)
-        points = np.asarray(calculator.get_ibz_k_points())
-        found: dict[str, Any] = {
-            "energy_eV": float(calculator.get_potential_energy(atoms)),
-            "fermi_eV": float(calculator.get_fermi_level()),
-            "gap_eV": find_gap(np.asarray(values) * units.Ha, points, filled).gap_eV,
-            "scf_steps": self._steps(),
-            "notes": {
-                "free_energy_eV": float(calculator.get_potential_energy(atoms, True)),
-                "kpoint_mesh": list(mesh_of(atoms, self._settings)),
-                "irreducible_kpoints": len(calculator.get_ibz_k_points()),
-                "bands": int(calculator.get_number_of_bands()),
-                "grid": [int(n) for n in calculator.get_number_of_grid_points()],
-                "smearing_eV": smearing_after(self._parameters),
-                "hubbard": dict(self._parameters["setups"]),
-            },
-        }
-        if polarised:
-            found["magnetic_moment"] = moment
-            found["magnetic_moments"] = np.array(calculator.get_magnetic_moments(), dtype=float)
-        if forces:
-            found["forces_eV_per_A"] = np.array(calculator.get_forces(atoms), dtype=float)
-        if stress:
-            full = voigt_6_to_full_3x3_stress(calculator.get_stress(atoms))
-            found["stress_GPa"] = np.asarray(full, dtype=float) / units.GPa
-        numbers = [v for v in found.values() if isinstance(v, float | np.ndarray)]
-        if not all(np.isfinite(v).all() for v in numbers):
-            raise _GiveUpError(
-                Status.FAILED, "not-finite", "GPAW gave an energy or a force that is not a number."
-            )
-        return found
 
     def _steps(self) -> int:
         held = self._calculator is not None and self._calculator.initialized
@@ -409,28 +335,3 @@ class GpawSession:
     def _forget(self) -> None:
         self._calculator = None
         self._solved = ""
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0]
-
-
-def filled_bands(electrons: float, moment: float | None) -> tuple[int | None, ...]:
-    """Return how many bands of each spin an insulator with these electrons fills.
-
-    Bands are counted, not compared with the Fermi level, which smearing may push out of a small
-    gap.
-
-    Args:
-        electrons: valence electrons in the cell.
-        moment: magnetic moment of the cell, Bohr magnetons; None when not polarised.
-
-    Returns:
-        One number for each spin; None where the electrons cannot fill whole bands.
-    """
-    total = round(electrons)
-    whole = abs(electrons - total) < 1e-6
-    if moment is None:
-        return (total // 2 if whole and total % 2 == 0 else None,)
-    up = round((total + moment) / 2)
-    return (up, total - up) if whole else (None, None)

@@ -2,29 +2,20 @@
 
 Nothing here judges; `espresso.status` does. Only lines that end with a line break are read, so
 that half a number is never taken for a whole one, and a block counts only when it is complete.
-
-Signs: pw.x prints the stress with the sign of a pressure (positive when the cell would like to
-grow); it is turned to ASE's sign here.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 from ase import Atoms
 
+from bondwright.dft.espresso import lines
 from bondwright.dft.espresso.facts import PwError, PwOutput, ScfIteration
 from bondwright.dft.espresso.geometry import Geometry
 from bondwright.dft.espresso.step import StepReader
-from bondwright.dft.espresso.text import FLOAT, TRIPLE, after_equals, integer, real
-from bondwright.dft.espresso.units import (
-    RY_PER_BOHR3_TO_GPA,
-    RY_PER_BOHR_TO_EV_PER_A,
-    RYDBERG_EV,
-)
+from bondwright.dft.espresso.text import after_equals, integer
 
 LARGEST_OUTPUT = 500_000_000
 """Bytes; a longer file is not the output of one calculation."""
@@ -42,35 +33,6 @@ MARKS = {
     "g-par": "G_par is NOT a reciprocal lattice vector",
 }
 """Remarks without an error block, by name."""
-
-_PROGRAM = re.compile(r"Program PWSCF v\.?\s*(\S+)")
-_ENERGY = re.compile(rf"total energy\s+=\s*({FLOAT})\s*Ry")
-_ACCURACY = re.compile(rf"estimated scf accuracy\s+<\s*({FLOAT})\s*Ry")
-_SMEARED = re.compile(rf"smearing contrib\. \(-TS\)\s+=\s*({FLOAT})\s*Ry")
-_ITERATION = re.compile(r"^\s+iteration #\s*(\d+)")
-_FERMI = re.compile(rf"the Fermi energy is\s+({FLOAT})\s+ev")
-_TWO_FERMI = re.compile(rf"spin up/dw Fermi energies are\s+({FLOAT})\s+({FLOAT})\s+ev")
-_HOMO = re.compile(rf"highest occupied level \(ev\):\s+({FLOAT})")
-_HOMO_LUMO = re.compile(
-    rf"highest occupied, lowest unoccupied level \(ev\):\s+({FLOAT})\s+({FLOAT})"
-)
-_FORCE = re.compile(rf"^\s+atom\s+(\d+) type\s+\d+\s+force =\s*{TRIPLE}\s*$")
-_SMEARING = re.compile(
-    rf"number of k points=\s*(\d+)(?:\s+(\S+) smearing, width \(Ry\)=\s*({FLOAT}))?"
-)
-_MOMENT = re.compile(rf"^\s+atom[:\s]\s*\d+.*charge[:=]\s*{FLOAT}\s+magn[:=]\s*({FLOAT})")
-_ERROR = re.compile(r"^\s*Error in routine\s+(\S+) \(")
-_OLD_ERROR = re.compile(r"^\s*from (\S+)\s*: error #")
-_CLOCK = re.compile(r"^\s+PWSCF\s+:.*CPU\s+(.*)WALL")
-_PARTS = re.compile(r"(\d+(?:\.\d+)?)\s*([dhms])")
-_CPU = re.compile(rf"total cpu time spent up to now is\s+({FLOAT})\s+secs")
-_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
-_SMEARINGS = {
-    "fermi-dirac": "fermi-dirac",
-    "gaussian": "gaussian",
-    "methfessel-paxton": "methfessel-paxton",
-    "marzari-vanderbilt": "marzari-vanderbilt",
-}
 
 
 def read_pw_output(source: Path | str) -> PwOutput:
@@ -99,9 +61,9 @@ class _Scanner:
     """Goes through the lines of an output once."""
 
     def __init__(self, text: str) -> None:
-        lines = text.split("\n")
-        lines.pop()  # what follows the last line break is cut off, or nothing
-        self.lines = [line.rstrip("\r") for line in lines]
+        rows = text.split("\n")
+        rows.pop()  # what follows the last line break is cut off, or nothing
+        self.lines = [row.rstrip("\r") for row in rows]
         self.at = 0
         self.version = ""
         self.task = ""
@@ -185,8 +147,8 @@ class _Scanner:
     # -- the header --------------------------------------------------------------------------
 
     def program(self, line: str) -> None:
-        if found := _PROGRAM.search(line):
-            self.version, self.stage = found[1], "start"
+        if (version := lines.program_version(line)) is not None:
+            self.version, self.stage = version, "start"
 
     def number_of_atoms(self, line: str) -> None:
         self.count = integer(line)
@@ -198,11 +160,10 @@ class _Scanner:
         self.band_count = integer(line)
 
     def kpoint_line(self, line: str) -> None:
-        if found := _SMEARING.search(line):
-            self.kpoints = int(found[1])
-            if found[2]:
-                self.smearing = _SMEARINGS.get(found[2].lower(), "")
-                self.width = real(found[3]) * RYDBERG_EV
+        if (count := lines.kpoint_count(line)) is not None:
+            self.kpoints = count
+        if (smearing := lines.smearing(line)) is not None:
+            self.smearing, self.width = smearing
 
     def thresholds(self, line: str) -> None:
         if self.task in ("", "relax"):
@@ -237,14 +198,13 @@ class _Scanner:
         self.begin()
 
     def iteration(self, line: str) -> None:
-        if found := _ITERATION.match(line):
+        if (number := lines.iteration_number(line)) is not None:
             self.stage = "scf"
-            self.step().iterations.append(ScfIteration(int(found[1]), None, None))
+            self.step().iterations.append(ScfIteration(number, None, None))
 
     def energy(self, line: str) -> None:
-        if not (found := _ENERGY.search(line)):
+        if (value := lines.total_energy_eV(line)) is None:
             return
-        value = real(found[1]) * RYDBERG_EV
         if line.startswith("!"):
             self.step().energy = value
             if self.stage in ("", "start", "scf"):
@@ -254,15 +214,14 @@ class _Scanner:
             self.step().iterations[-1] = ScfIteration(last.number, value, last.accuracy_eV)
 
     def accuracy(self, line: str) -> None:
-        if (found := _ACCURACY.search(line)) and self.step().iterations:
+        if (value := lines.accuracy_eV(line)) is not None and self.step().iterations:
             last = self.step().iterations[-1]
-            value = real(found[1]) * RYDBERG_EV
             energy = last.energy_eV if last.energy_eV is not None else self.step().energy
             self.step().iterations[-1] = ScfIteration(last.number, energy, value)
 
     def smeared(self, line: str) -> None:
-        if found := _SMEARED.search(line):
-            self.step().smeared = real(found[1]) * RYDBERG_EV
+        if (value := lines.minus_ts_eV(line)) is not None:
+            self.step().smeared = value
 
     def converged(self, _: str) -> None:
         self.step().converged = True
@@ -273,16 +232,14 @@ class _Scanner:
         self.stage = "after-scf"
 
     def fermi(self, line: str) -> None:
-        if found := _TWO_FERMI.search(line):
-            self.step().fermi = max(real(found[1]), real(found[2]))
-        elif found := _FERMI.search(line):
-            self.step().fermi = real(found[1])
+        if (value := lines.fermi_eV(line)) is not None:
+            self.step().fermi = value
 
     def homo(self, line: str) -> None:
-        if found := _HOMO_LUMO.search(line):
-            self.step().homo, self.step().lumo = real(found[1]), real(found[2])
-        elif found := _HOMO.search(line):
-            self.step().homo = real(found[1])
+        if (edges := lines.edges_eV(line)) is not None:
+            self.step().homo = edges[0]
+            if edges[1] is not None:
+                self.step().lumo = edges[1]
 
     def magnetisation(self, line: str) -> None:
         value = after_equals(line)
@@ -292,30 +249,25 @@ class _Scanner:
             self.step().moment = value
 
     def moments(self, _: str) -> None:
-        found = [_MOMENT.match(text) for text in self.take(self.count or 0)]
-        if found and all(found) and len(found) == self.count:
-            self.step().moments = np.array([real(row[1]) for row in found if row])
+        moments = lines.magnetic_moments(self.take(self.count or 0))
+        if moments is not None and len(moments) == self.count:
+            self.step().moments = moments
 
     def forces(self, _: str) -> None:
         self.stage = "forces"
-        rows = [_FORCE.match(text) for text in self.lines[self.at : self.at + 3]]
-        start = next((k for k, row in enumerate(rows) if row), None)
+        start = next((k for k, text in enumerate(self.take(3)) if lines.is_force(text)), None)
         if start is None or self.count is None:
             return
-        begin = self.at + start
-        found = [_FORCE.match(text) for text in self.lines[begin : begin + self.count]]
-        if len(found) == self.count and all(found):
-            values = [[real(x) for x in row.groups()[1:]] for row in found if row]
-            self.step().forces = RY_PER_BOHR_TO_EV_PER_A * np.array(values)
+        forces = lines.forces_eV_per_A(self.take(start + self.count)[start:])
+        if forces is not None and len(forces) == self.count:
+            self.step().forces = forces
 
     def stress(self, _: str) -> None:
         self.stage = "stress"
 
     def stress_tensor(self, _: str) -> None:
-        rows = [re.findall(FLOAT, text) for text in self.take(3)]
-        if len(rows) == 3 and all(len(row) == 6 for row in rows):
-            pressure = np.array([[real(x) for x in row[:3]] for row in rows])
-            self.step().stress = -RY_PER_BOHR3_TO_GPA * pressure
+        if (stress := lines.stress_GPa(self.take(3))) is not None:
+            self.step().stress = stress
 
     # -- moving on ---------------------------------------------------------------------------
 
@@ -355,24 +307,23 @@ class _Scanner:
             self.stage = "saving"
 
     def clock(self, line: str) -> None:
-        if found := _CLOCK.match(line):
-            parts = _PARTS.findall(found[1])
-            self.wall = sum(float(value) * _SECONDS[unit] for value, unit in parts)
+        if (seconds := lines.wall_seconds(line)) is not None:
+            self.wall = seconds
 
     def cpu_time(self, line: str) -> None:
-        if found := _CPU.search(line):
-            self.cpu = real(found[1])
+        if (seconds := lines.cpu_seconds(line)) is not None:
+            self.cpu = seconds
 
     def error(self, line: str) -> None:
-        found = _ERROR.match(line) or _OLD_ERROR.match(line)
-        if not found:
+        routine = lines.routine_of_error(line)
+        if routine is None:
             return
         text = []
         for row in self.take(4):
             if "%%%%" in row:
                 break
             text.append(row.strip())
-        self.errors.append(PwError(found[1], " ".join(t for t in text if t)))
+        self.errors.append(PwError(routine, " ".join(t for t in text if t)))
 
     def goodbye(self, _: str) -> None:
         self.done = True
