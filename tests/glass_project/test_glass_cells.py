@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from projects import project
+from typer.testing import CliRunner
 
 from bondwright.campaign.glass.candidates import gather
 from bondwright.campaign.glass.config import GlassConfig
@@ -15,14 +16,16 @@ from bondwright.campaign.glass.costs import read_costs
 from bondwright.campaign.glass.folder import CellName, GlassFolder
 from bondwright.campaign.glass.generate import (
     make_cells,
-    make_variants,
     next_run,
     refused,
     run_seed,
     wanted_cells,
 )
+from bondwright.campaign.glass.strained import Drawing, make_variants, strained_cells
+from bondwright.cli.app import app
 from bondwright.errors import InputError
 from bondwright.glasses.cell import read_cell
+from bondwright.glasses.variants import DrawLimits
 
 HASTY = """
 name = "hasty"
@@ -144,3 +147,31 @@ def test_a_simulation_that_fails_is_a_verdict(tmp_path: Path) -> None:
     assert verdict.outcome == "failed"
     assert why.startswith(f"{verdict.reason}: ")
     assert refused(folder, [RUN]) == {RUN.run: verdict.reason}
+
+
+def test_every_command_draws_a_deformation_by_one_rule(
+    made: tuple[GlassFolder, GlassConfig],
+) -> None:
+    folder, config = made
+    name = CellName("Zr50Cu50", "1", "d4")
+    by_hand = strained_cells(folder, config, [name])[name]
+    said = CliRunner().invoke(app, ["glass", "strain", str(folder.root), "--variants", "random:4"])
+    assert said.exit_code == 0, said.output
+    assert not isinstance(by_hand, str)
+    assert np.abs(folder.read(name).positions - by_hand.variant.atoms.positions).max() < 1e-6
+    kept = folder.provenance(name)
+    assert kept["seed"] == run_seed(config, RUN)
+    assert kept["potential"]["name"] == "CuZr_mm.eam.fs"
+    assert kept["energy_rise_eV_per_atom"] <= kept["limits"]["energy_rise_eV_per_atom"] == 0.15
+
+
+def test_a_tighter_limit_of_the_energy_draws_milder_deformations(
+    made: tuple[GlassFolder, GlassConfig],
+) -> None:
+    folder, config = made
+    name = CellName("Zr50Cu50", "1", "d99")
+    limits = DrawLimits(energy_rise_eV_per_atom=1e-3)
+    mild = strained_cells(folder, config, [name], Drawing(limits))[name]
+    assert not isinstance(mild, str)
+    assert mild.variant.energy_rise_eV_per_atom is not None
+    assert mild.variant.energy_rise_eV_per_atom <= 1e-3

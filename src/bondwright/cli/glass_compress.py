@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from bondwright.cli.console import note, say_json, say_table
-from bondwright.cli.glass_making import Potential, in_worker, number, read_glass
+from bondwright.cli.glass_making import Potential, number, read_glass
 from bondwright.cli.glass_types import interruptible
 from bondwright.cli.types import Json
 
@@ -55,6 +55,7 @@ def compress(
     The sides are kept at zero pressure. 10,000 atoms at 1e10 /s to 10 % take about ten minutes of
     one core. The same command goes on where it was stopped, and answers from the folder once done.
     """
+    from bondwright.campaign.glass.in_worker import in_worker
     from bondwright.glasses.compression import RESULT, TABLE, CompressionSettings, compress
     from bondwright.glasses.potentials import choose_potential
 

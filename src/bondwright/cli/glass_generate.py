@@ -97,7 +97,7 @@ def generate(
         cells=cells or config.cells,
         potential=potential.resolve() if potential else config.potential,
         compositions=tuple(dict.fromkeys(names)) or config.compositions,
-        run=replace(config.run, **({"workers": workers} if workers else {})),
+        run=replace(config.run, workers=workers) if workers else config.run,
     )
     if rate is not None or changes:
         config = replace(config, protocol=protocol_of(rate or config.protocol.name, **changes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,8 +12,6 @@ from bondwright.errors import InputError
 
 if TYPE_CHECKING:
     from ase import Atoms
-
-    from bondwright.run import TaskResult
 
 Potential = Annotated[
     Path | None,
@@ -42,31 +40,6 @@ def read_glass(path: Path, elements: str | None = None) -> Atoms:
         why = found.problem.message if found and found.problem else "it holds no structure."
         raise InputError(f"{path} cannot be read as a structure: {' '.join(why.split())}")
     return found.atoms
-
-
-def in_worker(function: Any, arguments: tuple[Any, ...], **keywords: Any) -> Any:
-    """Call a function in a worker process, which LAMMPS may bring down.
-
-    Raises:
-        GlassError: the function failed, or the worker died.
-        InputError: the function refused its input.
-    """
-    from functools import partial
-
-    from bondwright.glasses.errors import GlassError
-    from bondwright.run import LocalPool, Resources, TaskStatus
-
-    with LocalPool(1) as pool:
-        result: TaskResult = pool.submit(
-            partial(function, **keywords), arguments, Resources()
-        ).result()
-    if result.status is TaskStatus.DONE:
-        return result.value
-    if result.error_type == "InputError":
-        raise InputError(result.message)
-    if result.status is TaskStatus.RAISED and result.error_type != "GlassError":
-        raise RuntimeError(result.traceback)
-    raise GlassError(result.message)
 
 
 def number(value: float | None, digits: int) -> str:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bondwright.cli.console import say_json, say_table
-from bondwright.cli.glass_making import Potential, in_worker, number, read_glass
+from bondwright.cli.glass_making import Potential, number, read_glass
 from bondwright.cli.glass_types import interruptible
 from bondwright.cli.types import Json
 from bondwright.errors import InputError
 
 if TYPE_CHECKING:
-    from ase import Atoms
-
     from bondwright.campaign.glass.folder import CellName, GlassFolder
-    from bondwright.glasses.variants import DrawLimits, Variant
+    from bondwright.campaign.glass.strained import Drawing
+    from bondwright.glasses.variants import Matrix, Variant
 
 
 def strain(
@@ -51,7 +49,13 @@ def strain(
         typer.Option(metavar="EV", help="Largest energy rise of a random one, eV/atom; 0: any."),
     ] = 0.15,
     potential: Potential = None,
-    seed: Annotated[int, typer.Option(help="Seed of the random deformations.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Seed of the random deformations. (default: the one of each run, of a file 0)",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the variants of a file. (default: FILE-strained)"),
@@ -60,21 +64,26 @@ def strain(
 ) -> None:
     """Make strained copies of glass cells.
 
-    Random deformations keep the shortest distance and the energy within limits. The published
-    strains 1-6, 8, 10, 12 and 14 do not: they bring atoms to within 2 Å.
+    Random deformations keep the shortest distance and the energy within limits; a project draws
+    the same ones in `glass run` and `glass improve`. The published strains 1-6, 8, 10, 12 and 14
+    keep no limit: they bring atoms to within 2 Å. A copy that a project has already is kept.
     """
+    from bondwright.campaign.glass.strained import Drawing
     from bondwright.glasses.variants import DrawLimits
 
     if (variants is None) == (matrix is None):
         raise InputError("say which strains: --variants 1-14, --variants random:5, or --matrix.")
     names = _variant_names(variants) if variants is not None else []
-    limits = DrawLimits(strain=max_strain, energy_rise_eV_per_atom=max_rise or 1e9)
-    answers = []
+    given = None if matrix is None else _deformation(matrix)
+    drawing = Drawing(
+        DrawLimits(strain=max_strain, energy_rise_eV_per_atom=max_rise or None), seed, potential
+    )
     with interruptible():
-        for where, atoms, target, name in _cells_of(subject, out):
-            potential_file = potential or _project_potential(subject)
-            made = _make(atoms, names, matrix, limits, potential_file, seed, max_rise)
-            answers += [_keep(where, name, target, variant) for variant in made]
+        if subject.is_dir():
+            answers = _in_project(subject, names, given, drawing)
+        else:
+            target = out or Path(f"{subject.stem}-strained")
+            answers = _beside_a_file(subject, names, given, drawing, target)
     if json:
         say_json({"variants": answers})
         return
@@ -117,92 +126,96 @@ def _variant_names(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _cells_of(
-    subject: Path, out: Path | None
-) -> Iterator[tuple[GlassFolder | None, Atoms, Path, CellName | None]]:
-    """Yield the cells to strain: project (or None), structure, folder for files, name in it."""
+def _deformation(text: str) -> Matrix:
+    import numpy as np
+
+    try:
+        return np.array(re.split(r"[\s,;]+", text.strip()), dtype=float).reshape(3, 3)
+    except ValueError:
+        raise InputError(f"--matrix needs nine numbers in rows, not {text!r}.") from None
+
+
+def _in_project(
+    subject: Path, names: list[str], given: Matrix | None, drawing: Drawing
+) -> list[dict[str, Any]]:
+    """Strain all cells of a project, or one; return what is told of each copy."""
+    from bondwright.campaign.glass.config import load_config
+    from bondwright.campaign.glass.strained import (
+        add_given_variant,
+        make_variants,
+        read_variants,
+    )
+
+    folder, runs = _runs_of(subject)
+    if given is None:
+        made = make_variants(folder, load_config(folder.config), runs, names, drawing)
+    else:
+        made = [add_given_variant(folder, run, given) for run in runs]
+    return [
+        _told(str(name), folder.structure_file(name), variant)
+        for name, variant in zip(made, read_variants(folder, made), strict=True)
+    ]
+
+
+def _runs_of(subject: Path) -> tuple[GlassFolder, list[CellName]]:
+    """Return the project of a folder, and the runs it stands for."""
     from bondwright.campaign.glass.folder import CellName, GlassFolder
 
-    if not subject.is_dir():
-        yield None, read_glass(subject), out or Path(f"{subject.stem}-strained"), None
-        return
     if (subject / "cell.extxyz").is_file() and subject.resolve().parents[1].name == "cells":
         run = subject.resolve()
-        project = GlassFolder(run.parents[2])
-        names = [CellName(run.parent.name, run.name)]
-    else:
-        project = GlassFolder(subject)
-        names = project.runs()
-    if not names:
+        return GlassFolder(run.parents[2]), [CellName(run.parent.name, run.name)]
+    project = GlassFolder(subject)
+    runs = project.runs()
+    if not runs:
         raise InputError(
             f"{subject} holds no glass cells; make some with `bondwright glass generate`."
         )
-    for name, atoms in project.read_all(names):
-        yield project, atoms, project.run_folder(name), name
+    return project, runs
 
 
-def _project_potential(subject: Path) -> Path | None:
-    """Return the potential that the project of a folder names."""
-    from bondwright.campaign.glass.config import load_config
-
-    for folder in (subject, *subject.resolve().parents[:3]):
-        if (folder / "glass.toml").is_file():
-            return load_config(folder / "glass.toml").potential
-    return None
-
-
-def _make(
-    atoms: Atoms,
-    names: Sequence[str],
-    matrix: str | None,
-    limits: DrawLimits,
-    potential_file: Path | None,
-    seed: int,
-    max_rise: float,
-) -> Iterator[Variant]:
-    import numpy as np
-
-    from bondwright.glasses.energies import draw_by_energy
+def _beside_a_file(
+    file: Path, names: list[str], given: Matrix | None, drawing: Drawing, target: Path
+) -> list[dict[str, Any]]:
+    """Strain the structure of a file; return what is told of each copy."""
+    from bondwright.campaign.glass.strained import draw_variants
+    from bondwright.glasses.energies import DrawTask
     from bondwright.glasses.potentials import choose_potential
-    from bondwright.glasses.variants import draw, given_variant, make_variant
-
-    if matrix is not None:
-        try:
-            numbers = np.array(re.split(r"[\s,;]+", matrix.strip()), dtype=float).reshape(3, 3)
-        except ValueError:
-            raise InputError(f"--matrix needs nine numbers in rows, not {matrix!r}.") from None
-        yield given_variant(atoms, numbers)
-    drawn = [int(name[1:]) for name in names if name.startswith("d")]
-    for name in names:
-        if not name.startswith("d"):
-            yield make_variant(atoms, name)
-    if drawn and max_rise:
-        potential = choose_potential(set(atoms.get_chemical_symbols()), potential_file)
-        yield from in_worker(draw_by_energy, (atoms, seed, drawn, limits, potential))
-    elif drawn:
-        yield from (draw(atoms, seed, k, limits) for k in drawn)
-
-
-def _keep(
-    project: GlassFolder | None, name: CellName | None, target: Path, variant: Variant
-) -> dict[str, Any]:
-    from bondwright.campaign.glass.folder import CellName
-    from bondwright.glasses.contacts import check_close_pairs
-    from bondwright.glasses.variants import strain_class
+    from bondwright.glasses.variants import drawn_number, given_variant, make_variant
     from bondwright.structure.write import write_extxyz
 
+    atoms, limits = read_glass(file), drawing.limits
+    made = [make_variant(atoms, name) for name in names if drawn_number(name) is None]
+    if given is not None:
+        made.append(given_variant(atoms, given))
+    numbers = [k for name in names if (k := drawn_number(name)) is not None]
+    potential = None
+    if numbers and limits.energy_rise_eV_per_atom is not None:
+        potential = choose_potential(set(atoms.get_chemical_symbols()), drawing.potential)
+    for drawn in draw_variants(
+        [DrawTask(atoms, drawing.seed or 0, k, limits, potential) for k in numbers]
+    ):
+        if isinstance(drawn, str):
+            raise InputError(f"{file}: {drawn}")
+        made.append(drawn)
+    answers = []
+    for variant in made:
+        path = target / f"{variant.name}.extxyz"
+        write_extxyz(path, [variant.atoms])
+        answers.append(_told(variant.name, path, variant))
+    return answers
+
+
+def _told(name: str, file: Path, variant: Variant) -> dict[str, Any]:
+    from bondwright.glasses.contacts import check_close_pairs
+    from bondwright.glasses.variants import strain_class
+
     contacts = check_close_pairs(variant.atoms)
-    record = {
+    return {
+        "cell": name,
+        "file": str(file),
         "class": strain_class(variant.name, variant.deformation),
         "deformation": variant.deformation.tolist(),
         "energy_rise_eV_per_atom": variant.energy_rise_eV_per_atom,
         "shortest_A": contacts.details["ratio_distance_A"],
         "contacts": str(contacts.outcome),
     }
-    if project is None or name is None:
-        path = target / f"{variant.name}.extxyz"
-        write_extxyz(path, [variant.atoms])
-        return {"cell": variant.name, "file": str(path), **record}
-    cell = CellName(name.composition, name.number, variant.name)
-    path = project.add(cell, variant.atoms, {"made_from": name.run, **record})
-    return {"cell": str(cell), "file": str(path), **record}

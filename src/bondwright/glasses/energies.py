@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from ase import Atoms
 
+from bondwright.errors import InputError
 from bondwright.glasses.lammps_session import LammpsSession
 from bondwright.glasses.potentials import MACHINE_LEARNED, GlassPotential
 from bondwright.glasses.variants import DrawLimits, Variant, draw
@@ -36,13 +38,37 @@ def _ase_energy(atoms: Atoms) -> float:
     return float(asked.get_potential_energy())
 
 
-def draw_by_energy(
-    atoms: Atoms,
-    seed: int,
-    numbers: Sequence[int],
-    limits: DrawLimits,
-    potential: GlassPotential,
-) -> list[Variant]:
-    """Draw deformations within all limits, that of the energy included; see `variants.draw`."""
-    energy = energy_function(potential)
-    return [draw(atoms, seed, number, limits, energy_eV=energy) for number in numbers]
+@dataclass(frozen=True)
+class DrawTask:
+    """A deformation to draw; see `variants.draw`.
+
+    Attributes:
+        atoms: the cell (Å).
+        seed: with `number` it decides the draw.
+        number: k of the name "d<k>".
+        limits: of the deformation.
+        potential: of the energies; None where the limits ask for none.
+    """
+
+    atoms: Atoms
+    seed: int
+    number: int
+    limits: DrawLimits
+    potential: GlassPotential | None
+
+
+def draw_all(tasks: Sequence[DrawTask]) -> list[Variant | str]:
+    """Draw deformations; where a cell leaves no room for one, say why.
+
+    Raises:
+        GlassError: LAMMPS refuses a structure.
+    """
+    return [_draw(task) for task in tasks]
+
+
+def _draw(task: DrawTask) -> Variant | str:
+    energy = None if task.potential is None else energy_function(task.potential)
+    try:
+        return draw(task.atoms, task.seed, task.number, task.limits, energy_eV=energy)
+    except InputError as error:
+        return str(error)

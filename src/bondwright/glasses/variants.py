@@ -69,13 +69,13 @@ class DrawLimits:
         strain: largest principal logarithmic strain, each drawn uniformly within it.
         volume: largest relative change of the volume.
         contact_factor: shortest distance over the sum of the covalent radii, as in the checks.
-        energy_rise_eV_per_atom: largest rise of the energy, where an energy function is given.
+        energy_rise_eV_per_atom: largest rise of the energy; None does not ask for it.
     """
 
     strain: float = 0.12
     volume: float = 0.10
     contact_factor: float = CONTACT_FACTOR
-    energy_rise_eV_per_atom: float = 0.15
+    energy_rise_eV_per_atom: float | None = 0.15
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,11 @@ class Variant:
     atoms: Atoms
     deformation: Matrix
     energy_rise_eV_per_atom: float | None = None
+
+
+def drawn_number(name: str) -> int | None:
+    """Return k of the name "d<k>" of a drawn variant; None for other names."""
+    return int(name[1:]) if name[:1] == "d" and name[1:].isdigit() else None
 
 
 def strain(atoms: Atoms, F: Matrix) -> Atoms:
@@ -136,8 +141,8 @@ def make_variant(
     if name in PUBLISHED:
         F = deformation(atoms, name)
         return Variant(name, strain(atoms, F), F)
-    if name[:1] == "d" and name[1:].isdigit():
-        return draw(atoms, seed, int(name[1:]), limits, energy_eV=energy_eV)
+    if (number := drawn_number(name)) is not None:
+        return draw(atoms, seed, number, limits, energy_eV=energy_eV)
     raise InputError(
         f"no variant {name!r}; known are 0, 1 to 14 (published strains) and d1, d2, ... (drawn)."
     )
@@ -173,7 +178,7 @@ def draw(
         seed: with `number` it decides the draw.
         number: k of the name "d<k>".
         limits: the defaults when None.
-        energy_eV: energy of a structure, eV; None: distances alone decide.
+        energy_eV: energy of a structure, eV; None, or no limit of it: distances alone decide.
 
     Raises:
         InputError: the cell itself breaks the limits.
@@ -182,7 +187,8 @@ def draw(
     own = check_close_pairs(atoms, limits.contact_factor)
     if own.outcome is not Outcome.PASSED:
         raise InputError(f"no deformation can be drawn of this cell: {own.message}.")
-    start = None if energy_eV is None else energy_eV(atoms)
+    highest = limits.energy_rise_eV_per_atom
+    start = None if energy_eV is None or highest is None else energy_eV(atoms)
     random = np.random.default_rng([seed, number])
     scale = limits.strain
     for _ in range(300):
@@ -196,9 +202,9 @@ def draw(
         if check_close_pairs(made, limits.contact_factor).outcome is not Outcome.PASSED:
             continue
         rise = None
-        if start is not None and energy_eV is not None:
+        if start is not None and energy_eV is not None and highest is not None:
             rise = (energy_eV(made) - start) / len(atoms)
-            if rise > limits.energy_rise_eV_per_atom:
+            if rise > highest:
                 continue
         return Variant(f"d{number}", made, F, rise)
     raise InputError("no deformation within the limits was found; widen them.")

@@ -9,16 +9,9 @@ from ase import Atoms
 
 from bondwright.campaign.glass.config import GlassConfig
 from bondwright.campaign.glass.folder import REFERENCE, CellName, GlassFolder
-from bondwright.campaign.glass.generate import (
-    add_variant,
-    make_cells,
-    next_run,
-    refused,
-    variant_of,
-)
+from bondwright.campaign.glass.generate import make_cells, next_run, refused
 from bondwright.campaign.glass.labels import read_records
-from bondwright.errors import InputError
-from bondwright.glasses.variants import Variant
+from bondwright.campaign.glass.strained import StrainedCell, keep_variant, strained_cells
 from bondwright.structure.identity import content_hash
 
 
@@ -28,17 +21,17 @@ class Candidates:
 
     Attributes:
         cells: name -> structure (Å).
-        drawn: those that are not yet in the project, and the run and variant they are of.
+        drawn: those that are not yet in the project.
     """
 
     cells: dict[str, Atoms] = field(default_factory=dict)
-    drawn: dict[str, tuple[CellName, Variant]] = field(default_factory=dict)
+    drawn: dict[str, StrainedCell] = field(default_factory=dict)
 
     def keep(self, folder: GlassFolder, names: Sequence[str]) -> None:
         """Write the chosen cells that are not yet in the project."""
         for name in names:
             if name in self.drawn:
-                add_variant(folder, *self.drawn[name])
+                keep_variant(folder, self.drawn[name])
 
 
 def gather(
@@ -84,13 +77,16 @@ def gather(
         if content_hash(atoms) not in seen:
             found.cells[str(name)] = atoms
     if action == "augment" or not found.cells:
-        for run in (name for name in usable if name.variant == REFERENCE):
-            for variant in _new_variants(folder, run, config.improve.deformations):
-                made = _drawn(folder, config, run, variant)
-                if made is not None:
-                    name_ = str(CellName(run.composition, run.number, made.name))
-                    found.cells[name_] = made.atoms
-                    found.drawn[name_] = (run, made)
+        wanted = [
+            CellName(run.composition, run.number, variant)
+            for run in usable
+            if run.variant == REFERENCE
+            for variant in _new_variants(folder, run, config.improve.deformations)
+        ]
+        for name, made in strained_cells(folder, config, wanted).items():
+            if isinstance(made, StrainedCell):  # other cells leave no room for deformations
+                found.cells[str(name)] = made.variant.atoms
+                found.drawn[str(name)] = made
     return found
 
 
@@ -136,10 +132,3 @@ def _new_variants(folder: GlassFolder, run: CellName, count: int) -> list[str]:
     there = {name.variant for name in folder.names() if name.run == run.run}
     free = (f"d{k}" for k in range(1, 10_000))
     return [name for name in free if name not in there][:count]
-
-
-def _drawn(folder: GlassFolder, config: GlassConfig, run: CellName, variant: str) -> Variant | None:
-    try:
-        return variant_of(folder, config, run, variant)
-    except InputError:  # this cell leaves no room for deformations
-        return None

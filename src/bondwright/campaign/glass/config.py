@@ -15,7 +15,7 @@ from bondwright.campaign.tables import from_table, parse_toml, read_settings, re
 from bondwright.errors import InputError
 from bondwright.glasses.composition import parse_composition
 from bondwright.glasses.protocol import Protocol, protocol_of
-from bondwright.glasses.variants import PUBLISHED
+from bondwright.glasses.variants import PUBLISHED, drawn_number
 
 WINDOW = ("max_length_A", "min_length_A")
 """Settings that say which bonds are listed; they change no number."""
@@ -249,7 +249,7 @@ class _Head:
         if self.cells < 0:
             raise ValueError(f"cells must not be negative, found {self.cells}")
         for name in self.variants:
-            if name not in ("0", *PUBLISHED) and not (name[:1] == "d" and name[1:].isdigit()):
+            if name not in ("0", *PUBLISHED) and drawn_number(name) is None:
                 raise ValueError(
                     f"there is no variant {name!r}; known are 0 (the cell itself), 1 to 14 "
                     "(published strains) and d1, d2, ... (drawn)"

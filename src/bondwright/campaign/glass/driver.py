@@ -15,7 +15,6 @@ from bondwright.campaign.glass.generate import (
     Generating,
     QuenchTask,
     make_cells,
-    make_variants,
     refused,
     run_quench_in,
     run_seed,
@@ -27,6 +26,7 @@ from bondwright.campaign.glass.labels import methods
 from bondwright.campaign.glass.models import evaluate_model, train
 from bondwright.campaign.glass.registry import ModelVersion
 from bondwright.campaign.glass.report import write_glass_report
+from bondwright.campaign.glass.strained import make_variants
 from bondwright.dft.gpaw_parameters import gpaw_version
 from bondwright.errors import InputError
 from bondwright.glasses.composition import parse_composition

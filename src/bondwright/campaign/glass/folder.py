@@ -23,6 +23,7 @@ CONFIG_NAME = "glass.toml"
 REFERENCE = "0"
 """Variant name of the quenched cell itself."""
 _KIND = "extxyz"
+_PROVENANCE = "provenance.json"
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
@@ -234,9 +235,17 @@ class GlassFolder:
         path = self.structure_file(name)
         if not path.is_file():
             text = json.dumps({"name": str(name), **provenance}, indent=1, allow_nan=False)
-            write_text(path.with_name("provenance.json"), text + "\n")
+            write_text(path.with_name(_PROVENANCE), text + "\n")
             write_extxyz(path, [atoms])
         return path
+
+    def provenance(self, name: CellName) -> dict[str, Any]:
+        """Return what is known of where a structure comes from; nothing where nothing was kept."""
+        path = self.structure_file(name).with_name(_PROVENANCE)
+        if not path.is_file():
+            return {}
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return found
 
 
 def _numbers_first(text: str) -> tuple[bool, int, str]:

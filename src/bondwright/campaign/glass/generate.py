@@ -1,4 +1,4 @@
-"""Making cells: resumable melt-quenches in worker processes, and variants of what they made."""
+"""Making cells: resumable melt-quenches in worker processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from bondwright.glasses.errors import GlassError
 from bondwright.glasses.melt_quench import melt_quench
 from bondwright.glasses.potentials import choose_potential
 from bondwright.glasses.protocol import Protocol
-from bondwright.glasses.variants import Variant, make_variant
 from bondwright.run import LocalPool, Resources, TaskResult, TaskStatus
 
 
@@ -187,50 +186,3 @@ def refused(folder: GlassFolder, names: Sequence[CellName]) -> dict[str, str]:
             reasons = [verdict.reason for verdict in cell.verdicts if verdict.reason]
             found[run.run] = ", ".join(reasons) or "no atoms"
     return found
-
-
-def make_variants(
-    folder: GlassFolder, config: GlassConfig, runs: Sequence[CellName], variants: Sequence[str]
-) -> list[CellName]:
-    """Write the variants of finished cells that are not there yet.
-
-    Args:
-        folder: the project.
-        config: its seed.
-        runs: reference cells.
-        variants: "0" (the cell itself), "1" to "14" (the published strains), "d1", "d2", ...
-            (deformations drawn with the project's seed).
-
-    Returns:
-        All variants of these runs that are there now, the reference among them when asked for.
-
-    Raises:
-        InputError: a name is not known.
-    """
-    there = []
-    for run in runs:
-        if not folder.structure_file(run).is_file():
-            continue
-        for variant in variants:
-            name = CellName(run.composition, run.number, variant)
-            if not folder.structure_file(name).is_file():
-                add_variant(folder, run, variant_of(folder, config, run, variant))
-            there.append(name)
-    return there
-
-
-def variant_of(folder: GlassFolder, config: GlassConfig, run: CellName, variant: str) -> Variant:
-    """Return a variant of a run's cell; drawn ones depend on the run's seed and their number.
-
-    Raises:
-        InputError: no such variant, or none within the limits.
-    """
-    return make_variant(folder.read(run), variant, seed=run_seed(config, run))
-
-
-def add_variant(folder: GlassFolder, run: CellName, variant: Variant) -> CellName:
-    """Write a variant of a run's cell and return its name."""
-    name = CellName(run.composition, run.number, variant.name)
-    made = {"made_from": str(run), "deformation": variant.deformation.tolist()}
-    folder.add(name, variant.atoms, made)
-    return name
