@@ -61,6 +61,16 @@ def test_half_precision_halves_the_file(folder: Path, network: Network, tmp_path
         torch.testing.assert_close(value, network.state_dict()[name].half().float(), rtol=0, atol=0)
 
 
+def test_computing_in_half_precision(folder: Path) -> None:
+    ids, condition = torch.tensor([[1, 2, 3, 4]]), torch.tensor([[0.4]])
+    with torch.no_grad():
+        exact = load_model(folder).network(ids, condition=condition)
+        half = load_model(folder, half=True).network(ids, condition=condition)
+    assert half.dtype == torch.bfloat16
+    # bfloat16 has 8 bits: the weights are rounded by up to 0.4 %.
+    torch.testing.assert_close(half.float(), exact, rtol=0.05, atol=0.02)
+
+
 def test_truncated_file(folder: Path) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])

@@ -195,7 +195,15 @@ def test_the_limit_of_tokens_gives_unfinished() -> None:
     short = write(model, ask(3, 3), SamplingSettings(max_tokens=6))
     assert [len(s.ids) for s in short] == [6, 6]
     with pytest.raises(InputError, match="prompt of request 1 has 30 tokens"):
-        write(model, ask(2, 30))
+        sampling.sample(model, ask(2, 30), [{}, {}], 0)
+
+
+@pytest.mark.parametrize("kind", [None, "prefix", "residual"])
+def test_in_half_precision_the_texts_keep_their_grammar(kind: Kind | None) -> None:
+    model = make_model(kind)
+    model.network.to(torch.bfloat16)
+    samples = write(model, ask(2, 3, 2), conditions=[{"gap": 1.0} if kind else {}] * 3)
+    assert all(s.problem in ("", "unfinished") for s in samples)
 
 
 def test_without_constraints_malformed_texts_are_data() -> None:

@@ -102,8 +102,16 @@ def save_model(
     return digest
 
 
-def load_model(folder: Path, device: str | torch.device = "cpu") -> LoadedModel:
-    """Read a model; weights become float32.
+def load_model(
+    folder: Path, device: str | torch.device = "cpu", *, half: bool = False
+) -> LoadedModel:
+    """Read a model.
+
+    Args:
+        folder: of the model.
+        device: where the network is put.
+        half: compute in bfloat16: faster on GPUs and on CPUs with AMX, slower on others; the
+            crystals are others than in float32.
 
     Raises:
         InputError: a file is missing, cut short, changed, of another architecture or format; or
@@ -133,6 +141,8 @@ def load_model(folder: Path, device: str | torch.device = "cpu") -> LoadedModel:
     normalisers = tuple(Normaliser.from_json(entry) for entry in text["normalisers"])
     _check_normalisers(config, normalisers)
     network = build_network(config, tensors, path).to(usable_device(device))
+    if half:
+        network = network.to(torch.bfloat16)
     return LoadedModel(network, text["dialect"], normalisers, text["card"], digest)
 
 

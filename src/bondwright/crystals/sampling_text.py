@@ -92,11 +92,7 @@ class Text:
         self.allowed: NDArray[np.int64] | None = None
         self.ids = list(dialect.prompt(request))
         self.log_probability, self.chosen = 0.0, 0
-        if len(self.ids) >= limit:
-            raise InputError(
-                f"the prompt of request {index} has {len(self.ids)} tokens, and the text may have "
-                f"{limit}; ask for a smaller formula or a longer text."
-            )
+        check_room(len(self.ids), limit, index)
         self._follow()
         for token in chosen:
             self._write(token)
@@ -172,3 +168,16 @@ def end_of_text(vocabulary: Vocabulary) -> tuple[int, ...]:
     if "<eos>" in tokens:
         return (tokens.index("<eos>"),)
     return (tokens.index("\n"),) * 2
+
+
+def check_room(prompt: int, limit: int, index: int) -> None:
+    """Refuse a prompt that leaves no room for a text.
+
+    Raises:
+        InputError: names the request.
+    """
+    if prompt >= limit:
+        raise InputError(
+            f"the prompt of request {index} has {prompt} tokens, and the text may have {limit}; "
+            "ask for a smaller formula or a longer text."
+        )
