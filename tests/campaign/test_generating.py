@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import math
 import multiprocessing
 import re
 import threading
@@ -23,7 +24,7 @@ from bondwright.campaign.config_text import default_config_text
 from bondwright.campaign.driver import Progress, run_campaign
 from bondwright.campaign.generating import Making, Workshop, plan_arms
 from bondwright.campaign.load import load_view
-from bondwright.campaign.report.arms import find_arms, share, tally
+from bondwright.campaign.report.arms import Tally, _compared, find_arms, share, tally
 from bondwright.campaign.report.asking import asked_effects
 from bondwright.campaign.report.page import render_page
 from bondwright.crystals.generate import GenerationError
@@ -132,7 +133,7 @@ def test_one_go_from_formula_to_report(finished: Path) -> None:
     assert Counter(c.asked.get("band_gap") for c in made) == {3.0: 24, None: 32}
     model = [c for c in made if c.extra["method"] == "model"]
     sha256 = json.loads((finished / "model" / "model.json").read_text())["sha256"]
-    assert {c.origin.generator for c in model} == {f"model model ({sha256[:12]})"}
+    assert {c.origin.generator for c in model} == {f"model tio2 ({sha256[:12]})"}
     assert {c.origin.seed for c in made} == {3}
     assert all(c.name == c.extra["arm"] + f"-{c.extra['number']}" for c in made)
     passed = next(s for s in view.stages if s.name == "validity").passed
@@ -158,6 +159,7 @@ def test_arms_are_compared_and_named(finished: Path) -> None:
         assert row.tally.stable is None
         assert "seed 3" in row.settings
     assert arms.conclusion.startswith("Distinct crystals that are new, of all that were made: ")
+    assert "Whether they are stable was not asked." in arms.conclusion
     page = render_page(view)
     assert "Who made what" in page
     assert arms.rows[0].maker in page
@@ -168,7 +170,7 @@ def test_asking_is_judged_against_those_asked_for_nothing_by_the_same_model(
 ) -> None:
     """The model is blind to its condition; random crystals are no control for it."""
     (effect,) = asked_effects(load_view(finished))
-    assert effect.whose.startswith("TiO2, by model model (")
+    assert effect.whose.startswith("TiO2, by model tio2 (")
     assert [row.label for row in effect.rows] == ["nothing", "3 eV"]
     assert [row.made for row in effect.rows] == [24, 24]
     asked = effect.rows[1]
@@ -321,6 +323,21 @@ def test_campaign_without_generators_has_no_arms(tmp_path: Path) -> None:
     view = load_view(folder)
     assert find_arms(view).rows == []
     assert "Who made what" not in render_page(view)
+
+
+def _tally(stable: int, made: int) -> Tally:
+    return Tally(made, made, made, made, stable, None)
+
+
+def test_generators_are_compared_with_fishers_exact_test() -> None:
+    """15 of 40 against 4 of 40: p = 0.0075 two-sided by the hypergeometric sum."""
+    more = _compared("model m", _tally(15, 40), "ion exchange", _tally(4, 40))
+    assert more.startswith("Model m gives more than ion exchange")
+    odds = [math.comb(19, k) * math.comb(61, 40 - k) for k in range(20)]
+    by_hand = sum(o for o in odds if o <= odds[15]) / sum(odds)
+    assert f"p = {by_hand:.2g}" in more
+    same = _compared("model m", _tally(15, 40), "ion exchange", _tally(14, 40))
+    assert "no difference is seen" in same
 
 
 def test_share_has_the_interval_of_wilson() -> None:

@@ -100,7 +100,7 @@ def test_random_crystals_are_rows_like_any() -> None:
     arm = plan_arm(Wish(4, formula="TiO2", max_atoms=12, method="random"), 3)
     rows = make(arm, 0, 4, batch=1)
     assert [*make(arm, 0, 1, batch=1), *make(arm, 1, 3, batch=1)] == rows
-    assert {row["generator"] for row in rows} == {"random"}
+    assert {row["generator"] for row in rows} == {"random symmetric crystals"}
     assert [row["formula"] for row in rows if row["cif"]] == ["TiO2"] * 4
     assert {reason_against(row["cif"]) for row in rows} == {""}
 

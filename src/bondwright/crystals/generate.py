@@ -126,7 +126,7 @@ def row_of(arm: Arm, made: Made) -> dict[str, Any]:
     }
     if facts is not None:
         row |= {
-            "model": facts.place.name,
+            "model": facts.name,
             "model_sha256": facts.sha256,
             "dialect": facts.dialect,
             "temperature": wish.temperature,

@@ -62,7 +62,9 @@ class Arm:
     @property
     def maker(self) -> str:
         """Who makes the crystals, for people."""
-        return self.wish.method if self.facts is None else f"model {self.facts.name}"
+        if self.facts is not None:
+            return f"model {self.facts.name}"
+        return "ion exchange" if self.wish.method == "ion-exchange" else "random symmetric crystals"
 
     @property
     def divisible(self) -> bool:

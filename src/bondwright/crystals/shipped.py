@@ -39,8 +39,13 @@ class ModelFacts:
 
     @property
     def name(self) -> str:
-        """Name for people: that of the folder, and the first digits of the weights' checksum."""
-        return f"{self.place.name} ({self.sha256[:12]})"
+        """Name for people: that of the folder, and the first digits of the weights' checksum.
+
+        A training run keeps its model in a folder "model"; the run's name says more.
+        """
+        place = self.place.resolve()
+        folder = place.parent if place.name == "model" else place
+        return f"{folder.name} ({self.sha256[:12]})"
 
     @property
     def properties(self) -> tuple[str, ...]:

@@ -219,12 +219,20 @@ def _conclusion(
         f"{maker} {number(t.best[0], 0)} of {number(t.made, 0)} ({100 * t.best[0] / t.made:.0f} %)"
         for maker, t in ranked
     ]
-    (first, best), (second, next_best) = ranked[0], ranked[1]
-    odds = [[t.best[0], t.made - t.best[0]] for t in (best, next_best)]
-    p = float(stats.fisher_exact(odds).pvalue)
-    if p < SIGNIFICANCE:
-        verdict = f"{first} gives more of them than {second} (Fisher's exact test, p = {p:.2g})"
-    else:
-        verdict = f"between {first} and {second} these numbers show no difference (p = {p:.2g})"
+    models = [maker for maker in makers if maker.startswith("model ")]
+    first = models[0] if models else ranked[0][0]
+    said = [_compared(first, tallies[first], maker, t) for maker, t in ranked if maker != first]
     lead = f"Distinct crystals that are {what}, of all that were made: {'; '.join(parts)}."
-    return f"{lead} {verdict[0].upper()}{verdict[1:]}."
+    caution = "" if "stability" in stages else " Whether they are stable was not asked."
+    return f"{lead} {' '.join(said)}{caution}"
+
+
+def _compared(first: str, one: Tally, second: str, other: Tally) -> str:
+    """Say whether one generator gives more than another."""
+    odds = [[t.best[0], t.made - t.best[0]] for t in (one, other)]
+    p = float(stats.fisher_exact(odds).pvalue)
+    if p >= SIGNIFICANCE:
+        return f"Between {first} and {second} no difference is seen (p = {p:.2g})."
+    more = one.best[0] / one.made > other.best[0] / other.made
+    than = "more" if more else "fewer"
+    return f"{first[0].upper()}{first[1:]} gives {than} than {second} (Fisher's test, p = {p:.2g})."
