@@ -110,7 +110,7 @@ def test_the_model_tells_data_split_and_scale(table: Path, undisturbed: Path) ->
     gaps = pd.read_csv(table)["band_gap"]
     scale = model.normalisers[0]
     assert (scale.name, scale.unit, scale.low) == ("band_gap", "eV", 0.0)
-    assert scale.high <= gaps.max()
+    assert scale.high <= gaps.max() * (1 + 1e-6)  # stored as float32
 
 
 @pytest.mark.data

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,12 +13,7 @@ from bondwright.cli.types import Json
 from bondwright.errors import InputError
 
 if TYPE_CHECKING:
-    from bondwright.crystals.dataset import Prepared
-    from bondwright.crystals.normaliser import Normaliser
     from bondwright.crystals.train_group import Group
-
-# Units of the columns that structure tables usually have; others are written without one.
-_UNITS = {"band_gap": "eV", "e_above_hull": "eV/atom", "density": "g/cm3"}
 
 
 def crystals(
@@ -112,6 +107,7 @@ def crystals(
     from bondwright.cli.reference import stop_on_signal
     from bondwright.crystals.dataset import describe, load_dataset
     from bondwright.crystals.dataset_prepare import Preparation, prepare
+    from bondwright.crystals.train_conditions import scales_of
     from bondwright.crystals.train_group import joined
     from bondwright.crystals.train_settings import TrainSettings, kind_of, size_of
     from bondwright.crystals.training import Going, train
@@ -170,7 +166,7 @@ def crystals(
             prepared,
             out,
             settings,
-            _normalisers(prepared, scales),
+            scales_of(prepared, scales),
             Going(hours, checkpoint_minutes, stopped, _teller(group)),
             group,
         )
@@ -204,24 +200,6 @@ def _scale(text: str) -> tuple[str, str]:
     if scale not in ("log", "linear") or not name:
         raise InputError(f"--condition {text}: expected COLUMN, COLUMN:log or COLUMN:linear.")
     return name, scale
-
-
-def _normalisers(data: Prepared, scales: Mapping[str, str]) -> Sequence[Normaliser]:
-    """Fit the scale of each condition to its values in the training part."""
-    from bondwright.crystals.normaliser import Normaliser
-    from bondwright.crystals.splits import TRAIN
-
-    rows = data.of_part(TRAIN)
-    return [
-        Normaliser.fit(
-            name,
-            _UNITS.get(name, ""),
-            data.conditions[rows, number].tolist(),
-            "linear" if scales[name] == "linear" else "log",
-            1.0 if scales[name] == "linear" else 0.8,
-        )
-        for number, name in enumerate(data.condition_names)
-    ]
 
 
 def _use_threads(threads: int | None) -> None:

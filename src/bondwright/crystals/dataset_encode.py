@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -84,7 +84,6 @@ def encode_all(
     *,
     processes: int,
     stop: Stop,
-    progress: Callable[[int], None] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Encode structures that `folder` does not hold yet; return every row it then holds.
 
@@ -94,27 +93,15 @@ def encode_all(
         folder: of the pieces; made when needed.
         processes: worker processes.
         stop: asked between pieces; what is encoded by then is kept.
-        progress: told how many structures have been taken.
 
     Returns:
         key -> row of `SCHEMA`.
     """
     held = set(reference_chunks.load(folder, SCHEMA, ["key"]).column("key").to_pylist())
-    taken = 0
-
-    def missing() -> Iterator[tuple[str, Atoms]]:
-        nonlocal taken
-        for key, atoms in structures:
-            taken += 1
-            if key not in held:
-                yield key, atoms
-
-    source = missing()
+    source = ((key, atoms) for key, atoms in structures if key not in held)
     chunks = ((encoding, chunk) for chunk in iter(lambda: list(islice(source, _CHUNK)), []))
     for rows in run_chunks(encode_chunk, chunks, processes=processes, stop=stop):
         reference_chunks.land(folder, rows, SCHEMA)
-        if progress:
-            progress(taken)
     return {row["key"]: row for row in reference_chunks.load(folder, SCHEMA).to_pylist()}
 
 

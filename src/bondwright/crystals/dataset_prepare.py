@@ -22,7 +22,6 @@ from bondwright.errors import InputError, nearest
 from bondwright.screen.hull import parse_formula
 from bondwright.screen.workers import Stop, never
 from bondwright.structure.candidate import Candidate
-from bondwright.structure.cif import FULL_OCCUPANCY
 from bondwright.structure.datasets import file_sha256
 from bondwright.structure.read import expand_paths, read_candidates
 from bondwright.structure.tables import columns_of, is_table
@@ -80,7 +79,7 @@ def prepare(
         settings: how.
         processes: worker processes.
         stop: asked between pieces of work.
-        progress: told (structures done, their number or None).
+        progress: told (structures read, their number or None).
 
     Returns:
         Whether the data set is complete; False only when it was stopped.
@@ -104,11 +103,16 @@ def prepare(
     rows: list[_Row] = []
 
     def structures() -> Iterator[tuple[str, Atoms]]:
+        alone = progress if len(files) == 1 else None  # knows the number of rows
         for path in files:
+            if progress and not alone:
+                progress(len(rows), None)
             column = settings.column if is_table(path) else None
-            for candidate in read_candidates(path, column=column):
+            for candidate in read_candidates(path, column=column, progress=alone):
                 row = _Row.of(candidate, settings)
                 rows.append(row)
+                if stop():
+                    return
                 if row.outcome == KEPT and candidate.atoms is not None:
                     yield candidate.key, candidate.atoms
 
@@ -118,7 +122,6 @@ def prepare(
         folder / f"encoded-{encoding.digest}",
         processes=processes,
         stop=stop,
-        progress=(lambda done: progress(done, None)) if progress else None,
     )
     if stop():
         return False
@@ -143,14 +146,11 @@ class _Row:
     def of(cls, candidate: Candidate, settings: Preparation) -> _Row:
         """Judge a row before it is encoded."""
         outcome, reason = KEPT, ""
-        declared = candidate.declared.sites if candidate.declared else ()
         source = str(candidate.extra.get("source", ""))
-        if candidate.atoms is None:
-            problem = candidate.problem
-            outcome = UNREADABLE
-            reason = f"{problem.code}: {problem.message}" if problem else "no atoms"
-        elif any(abs(site.occupancy - 1) > FULL_OCCUPANCY for site in declared):
-            outcome, reason = DISORDERED, "sites are partly occupied"
+        problem = candidate.problem
+        if problem is not None:
+            outcome = DISORDERED if problem.code == DISORDERED else UNREADABLE
+            reason = f"{problem.code}: {problem.message}"
         elif source in settings.exclude:
             outcome, reason = EXCLUDED, source
         trusted = source not in settings.unknown_from

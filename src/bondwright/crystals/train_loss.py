@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,6 @@ from torch.nn import functional
 from bondwright.crystals.batches import Batch, cut, make_batch
 from bondwright.crystals.dataset import Prepared
 from bondwright.crystals.network import Network
-from bondwright.crystals.normaliser import Normaliser
 
 
 @dataclass(frozen=True)
@@ -52,15 +50,6 @@ def total_loss(network: Network, batch: Batch, values: Tensor | None) -> Tensor:
         logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-1, reduction="sum"
     )
     return loss
-
-
-def normalised(data: Prepared, normalisers: Sequence[Normaliser]) -> Tensor:
-    """Return the conditions of all crystals (n, k), normalised, NaN where not known."""
-    columns = [
-        [math.nan if math.isnan(v) else normaliser.forward(v) for v in column]
-        for normaliser, column in zip(normalisers, data.conditions.T.tolist(), strict=True)
-    ]
-    return torch.tensor(columns, dtype=torch.float32).reshape(len(normalisers), -1).T.contiguous()
 
 
 @torch.no_grad()

@@ -29,7 +29,8 @@ class TrainSettings:
         width: of the embeddings; a multiple of `heads`.
         dropout: share of activations left out in training.
         conditioning: how conditions enter: "prefix", "residual" or "prepend".
-        condition_dropout: share of texts whose conditions are left out.
+        condition_dropout: share of texts whose conditions are all left out; of several conditions
+            each one is left out as often again.
         epochs: passes over the training crystals; with `batch_tokens` this fixes the schedule.
         batch_tokens: most tokens of a batch, padding included.
         learning_rate: the highest, after warm-up.

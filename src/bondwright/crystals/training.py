@@ -19,15 +19,16 @@ from torch import nn
 
 from bondwright.crystals.batches import Batches
 from bondwright.crystals.checkpoint import save_model
-from bondwright.crystals.conditioning import ConditionConfig, drop_conditions
+from bondwright.crystals.conditioning import ConditionConfig
 from bondwright.crystals.dataset import Prepared
 from bondwright.crystals.dialects import dialect
 from bondwright.crystals.network import Network, NetworkConfig
 from bondwright.crystals.normaliser import Normaliser
 from bondwright.crystals.splits import TRAIN, VALIDATION
+from bondwright.crystals.train_conditions import normalised, shown
 from bondwright.crystals.train_group import Group
 from bondwright.crystals.train_log import RunLog
-from bondwright.crystals.train_loss import held_out, normalised, total_loss, unigram_entropy
+from bondwright.crystals.train_loss import held_out, total_loss, unigram_entropy
 from bondwright.crystals.train_samples import chosen_requests, sample_quality
 from bondwright.crystals.train_settings import TrainSettings, check_same
 from bondwright.crystals.train_state import checkpoints, load_state, read_run, save_state, write_run
@@ -195,9 +196,7 @@ class _Run:
             values = None
             if self.normalisers:
                 values = self.values[torch.from_numpy(batch.crystals)]
-                share = settings.condition_dropout
-                values = drop_conditions(values, share, torch.default_generator)
-                values = values.to(group.device)
+                values = shown(values, settings.condition_dropout).to(group.device)
             with _half(group.device):
                 total = total_loss(self.network, batch, values)
             (total / tokens).backward()  # type: ignore[no-untyped-call]
