@@ -27,8 +27,9 @@ from bondwright.crystals.crystal import (
 )
 from bondwright.crystals.dialect import Request
 from bondwright.crystals.wyckoff import WyckoffPosition, positions
+from bondwright.crystals.wyckoff_canonical import UNIT
 from bondwright.crystals.wyckoff_cell import SixParameters, cell_of, free_parameters, volume_factor
-from bondwright.crystals.wyckoff_places import UNIT, Places
+from bondwright.crystals.wyckoff_places import Places
 from bondwright.errors import InputError
 from bondwright.screen.validity import ValiditySettings
 from bondwright.screen.validity_geometry import check_contacts
