@@ -10,6 +10,7 @@ from bondwright.cli import (
     bonds,
     data,
     dft,
+    evaluate_crystals,
     export,
     generate,
     glass,
@@ -64,5 +65,6 @@ app.command("dft")(dft.dft)
 app.command("bonds")(bonds.bonds)
 app.add_typer(reference.app, name="reference")
 app.add_typer(train.app, name="train")
+app.add_typer(evaluate_crystals.app, name="evaluate")
 app.add_typer(data.app, name="data")
 app.add_typer(glass.app, name="glass")

@@ -94,7 +94,7 @@ def load_known(source: KnownSource) -> Known:
     Raises:
         InputError: a table cannot be read, or nothing of this part is in it.
     """
-    known = read_known(source.paths, source.column, source.source)
+    known = _read_once(source.paths, source.column, source.source)
     if not source.part or source.splits is None:
         return known
     number = PARTS.index(source.part)
@@ -103,6 +103,12 @@ def load_known(source: KnownSource) -> Known:
         named = ", ".join(str(path) for path in source.paths)
         raise InputError(f"no composition of {named} belongs to the part {source.part!r}.")
     return Known(kept, known.unreadable)
+
+
+@lru_cache(maxsize=2)
+def _read_once(paths: tuple[Path, ...], column: str | None, source: str) -> Known:
+    """Return what `read_known` does; the parts of a table share its texts."""
+    return read_known(paths, column, source)
 
 
 def default_table() -> Path:
