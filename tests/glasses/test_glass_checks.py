@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from bondwright.glasses.cell import GlassCell
+from bondwright.glasses.cell import GlassCell, read_cell
 from bondwright.glasses.checks import check_cell
 from bondwright.glasses.contacts import check_close_pairs
 from bondwright.glasses.crystalline_order import crystalline_order
@@ -20,6 +21,7 @@ from bondwright.screen.verdict import Outcome
 from bondwright.structure.neighbours import neighbour_pairs
 
 PUBLISHED = reference_glasses()[0]
+EXAMPLE = Path(__file__).parents[2] / "examples" / "glass"
 
 
 def _crystal(kind: str, rattle: float) -> Atoms:
@@ -99,6 +101,19 @@ def test_the_published_glasses_pass_and_their_facts_are_the_shipped_ones(data_di
     }
     for reason, cell in limits.items():
         assert list(_reasons(cell).values()) == [reason]
+
+
+@pytest.mark.parametrize("run", ["1", "2", "3", "4"])
+def test_independent_cu_zr_glasses_are_like_the_shipped_one_and_a_crystal_is_not(run: str) -> None:
+    # Quenched twice as fast and a third as large: an energy above the reference, but not by much.
+    cell = read_cell(EXAMPLE / "cells" / "Zr50Cu50" / run)
+    assert cell is not None
+    assert _reasons(cell) == {}
+    found = {v.stage: v for v in check_cell(cell)}
+    assert 0.0 < found["energy"].details["difference_eV_per_atom"] < 0.03
+    assert found["rdf"].value < 0.12
+    crystal = replace(cell, atoms=_crystal("b2", 0.1))
+    assert {"rdf", "crystalline-order"} <= set(_reasons(crystal))
 
 
 def test_without_a_reference_the_density_of_the_elements_decides() -> None:

@@ -29,7 +29,7 @@ class ReferenceGlass:
         fractions: element -> atomic fraction.
         potential_name: of the potential that all its numbers belong to.
         potential_sha256: see there.
-        density_g_cm3: at the temperature of the snapshot.
+        density_g_cm3: at the temperature of the snapshot; the mean over a hold where there was one.
         energy_eV_per_atom: potential energy of the snapshot.
         inherent_energy_eV_per_atom: after minimising the positions.
         rdf: partial radial distribution functions.
