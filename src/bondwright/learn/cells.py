@@ -47,11 +47,16 @@ class LabelledCell:
 
 
 def cell_hash(cell: LabelledCell) -> str:
-    """Return the SHA-256 of a cell's name, method, structure, bonds and labels."""
-    digest = hashlib.sha256(f"{cell.name}|{cell.bonds.method}|".encode())
-    digest.update(content_hash(cell.atoms).encode())
-    digest.update(np.ascontiguousarray(cell.bonds.keys(), dtype="<i8").tobytes())
-    digest.update(np.ascontiguousarray(cell.bonds.icohp_eV, dtype="<f8").tobytes())
+    """Return the SHA-256 of a cell's name and of its `labels_hash`."""
+    return hashlib.sha256(f"{cell.name}|{labels_hash(cell.bonds)}".encode()).hexdigest()
+
+
+def labels_hash(table: BondTable) -> str:
+    """Return the SHA-256 of a bond table: structure, bonds and their -ICOHPs to 1e-9 eV."""
+    digest = hashlib.sha256(content_hash(table.atoms).encode())
+    digest.update(table.method.encode())
+    digest.update(np.ascontiguousarray(table.keys(), dtype="<i8").tobytes())
+    digest.update(np.rint(table.icohp_eV * 1e9).astype("<i8").tobytes())
     return digest.hexdigest()
 
 

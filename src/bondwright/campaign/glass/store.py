@@ -23,12 +23,11 @@ from numpy.typing import NDArray
 from bondwright.campaign.glass.costs import measured
 from bondwright.campaign.glass.folder import GlassFolder
 from bondwright.campaign.glass.labels import LabelRecord, accepted, load_cell
-from bondwright.campaign.glass.training_set import labels_hash
 from bondwright.errors import InputError
 from bondwright.learn import bond_features
 from bondwright.learn.bond_curves import fit_curve, strength_table
 from bondwright.learn.bond_features import FeatureMaker, FeatureSettings
-from bondwright.learn.cells import LabelledCell
+from bondwright.learn.cells import LabelledCell, labels_hash
 from bondwright.learn.training_bonds import bonds_as_pairs
 from bondwright.structure.write import write_bytes, write_text
 

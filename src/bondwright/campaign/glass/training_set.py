@@ -16,10 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bondwright.bonding.table import BondTable
 from bondwright.errors import InputError, nearest
-from bondwright.learn.cells import LabelledCell
-from bondwright.structure.identity import content_hash
+from bondwright.learn.cells import LabelledCell, labels_hash
 from bondwright.structure.write import write_text
 
 _FORMAT = "bondwright-training-set/1"
@@ -201,15 +199,6 @@ def set_file(folder: Path, name: str) -> Path:
     if not _NAME.fullmatch(name):
         raise InputError(f"{name!r} cannot name a training set; use letters, digits and . _ + -.")
     return folder / f"{name}.json"
-
-
-def labels_hash(table: BondTable) -> str:
-    """Return the SHA-256 of a bond table: structure, bonds and their -ICOHPs to 1e-9 eV."""
-    digest = hashlib.sha256(content_hash(table.atoms).encode())
-    digest.update(table.method.encode())
-    digest.update(np.ascontiguousarray(table.keys(), dtype="<i8").tobytes())
-    digest.update(np.rint(table.icohp_eV * 1e9).astype("<i8").tobytes())
-    return digest.hexdigest()
 
 
 def share_out(number: int, shares: Mapping[str, float]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from bondwright import __version__
@@ -148,10 +148,13 @@ def environment(package: str = __package__ or "") -> Environment:
     """Return a report's templates: everything escaped, a missing variable is an error.
 
     Args:
-        package: the package of a report, which has a folder `templates`.
+        package: the package of a report, which has a folder `templates`; what is not there comes
+            from the templates of this package.
     """
     environment = Environment(
-        loader=PackageLoader(package, "templates"),
+        loader=ChoiceLoader(
+            [PackageLoader(name, "templates") for name in (package, __package__ or "")]
+        ),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,
