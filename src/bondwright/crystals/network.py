@@ -264,4 +264,7 @@ def _tanh_gelu(x: Tensor) -> Tensor:
     if x.device.type != "cpu":
         return functional.gelu(x, approximate="tanh")
     # The same as x sigmoid(2 u), which takes half the time on a CPU: its tanh is slow.
-    return x * torch.sigmoid(x * (1.5957691216057308 + 0.07135481627260025 * x * x))
+    steep = 0.07135481627260025 * x * x + 1.5957691216057308
+    if torch.is_grad_enabled():
+        return x * torch.sigmoid(steep * x)
+    return steep.mul_(x).sigmoid_().mul_(x)
