@@ -62,7 +62,7 @@ METALS = [
     "Yb",
     "Zn",
 ]
-ANIONS = ("O", "S", "Se", "Te")
+ANIONS = ("O", "S", "Se")
 
 
 def rock_salts() -> dict[str, Atoms]:

@@ -37,9 +37,6 @@ from bondwright.structure.sandbox import parse_texts
 _NEVER_SEEN = -5.0
 """Weight of a pair of ions that the model's data do not hold (pymatgen's value)."""
 
-_AT_ONCE = 8
-"""Structures parsed at a time."""
-
 
 @dataclass(frozen=True)
 class ExchangeSettings:
@@ -111,7 +108,12 @@ def exchange(
     settings = settings or ExchangeSettings()
     found: list[Exchanged] = []
     cells: list[ReducedCell] = []
+    seen: set[_Outline] = set()
     for made in _made(request, known, seed, settings):
+        outline = _outline(made.crystal)
+        if outline in seen:
+            continue
+        seen.add(outline)
         try:
             cell = reduce_cell(to_atoms(made.crystal))
         except (ValueError, InputError):
@@ -125,26 +127,48 @@ def exchange(
     return found
 
 
+_Outline = tuple[int, tuple[float, ...], tuple[tuple[str, str, tuple[float, ...]], ...]]
+
+
+def _outline(crystal: Crystal) -> _Outline:
+    """Return what crystals have in common that are surely the same: a quick first test.
+
+    Group, positions, and shape of the cell and coordinates to about 2 %, which is far within the
+    tolerances of the full comparison.
+    """
+    shape = (crystal.lengths[1] / crystal.lengths[0], crystal.lengths[2] / crystal.lengths[0])
+    return (
+        crystal.space_group,
+        (*(round(x * 50) for x in shape), *(round(angle) for angle in crystal.angles)),
+        tuple(
+            (site.element, site.letter, tuple(round(x * 50) for x in site.position))
+            for site in crystal.sites
+        ),
+    )
+
+
 def _made(
     request: Request, known: Known, seed: int, settings: ExchangeSettings
 ) -> Iterator[Exchanged]:
     """Yield crystals that meet the request, the best first, equal ones not left out."""
-    ranked = _ranked(request, known, seed, settings)
-    while batch := list(itertools.islice(ranked, _AT_ONCE)):
-        texts = [("cif", row.text) for _, row, _ in batch]
-        for (score, row, new), parsed in zip(
-            batch, parse_texts(texts, ReadLimits(), processes=1), strict=True
-        ):
-            atoms = parsed[0].atoms
-            if atoms is None:
-                continue
-            try:
-                crystal = exchanged(from_atoms(atoms, settings.symprec), new)
-            except InputError:
-                continue
-            if _meets(crystal, request):
-                changed = {old: other for old, other in new.items() if old != other}
-                yield Exchanged(crystal, row.name, changed, score)
+    for score, row, new in _ranked(request, known, seed, settings):
+        parent = _standard(row.text, settings.symprec)
+        if parent is None:
+            continue
+        crystal = exchanged(parent, new)
+        if _meets(crystal, request):
+            changed = {old: other for old, other in new.items() if old != other}
+            yield Exchanged(crystal, row.name, changed, score)
+
+
+@lru_cache(maxsize=20_000)
+def _standard(text: str, symprec: float) -> Crystal | None:
+    """Return a known crystal as spglib standardises it; None where there is none in the text."""
+    atoms = next(parse_texts([("cif", text)], ReadLimits(), processes=1))[0].atoms
+    try:
+        return None if atoms is None else from_atoms(atoms, symprec)
+    except InputError:
+        return None
 
 
 def exchanged(crystal: Crystal, new: Mapping[str, str]) -> Crystal:
