@@ -62,16 +62,17 @@ class LabelSetting:
 
 @dataclass(frozen=True)
 class GlassRunSetting(RunSetting):
-    """How the work is done, as in a campaign; a label of 100 atoms takes 5 to 10 minutes.
+    """How the work is done, as in a campaign.
+
+    A label of 100 atoms takes 5 to 10 minutes and 1.2 GB; its cap of 4 GB counts one more that
+    Arrow reserves without using it, and leaves room for twice the atoms.
 
     Attributes:
         time_limit_s: seconds after which one label is stopped.
-        memory_mb: memory that one of them may take, MiB.
         label_minutes: `run` begins no further label after so many minutes; 0 sets no limit.
     """
 
     time_limit_s: float = 7200.0
-    memory_mb: int = 12288
     label_minutes: float = 0.0
 
     def __post_init__(self) -> None:

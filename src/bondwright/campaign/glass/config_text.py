@@ -60,7 +60,7 @@ atoms = 4000                  # a large glass of the first composition; 0 for no
 [run]
 # workers = 0                 # 0: one per core
 # time_limit_s = 7200.0       # of one label
-# memory_mb = 12288          # 100 atoms need 7 GB
+# memory_mb = 4096           # of one label; 100 atoms need 1.2 GB
 """
 
 
