@@ -36,6 +36,7 @@ from bondwright.crystals.evaluation_records import (
     write_rows,
 )
 from bondwright.crystals.random_crystals import random_crystal
+from bondwright.errors import InputError
 
 
 def rutile() -> Atoms:
@@ -183,6 +184,18 @@ def test_every_target_counts() -> None:
     empty = prediction_figures([], tries=20)
     assert empty["n=20"]["match_rate"]["share"] is None
     assert empty["n=20"]["rmse"] is None
+
+
+def test_sets_are_named_with_table_and_source() -> None:
+    from bondwright.cli.evaluate_crystals import _percent, _set
+
+    name, source = _set("perov-5=a/b.csv.gz:perov_5_val")
+    assert (name, source.paths, source.source) == ("perov-5", (Path("a/b.csv.gz"),), "perov_5_val")
+    assert _set("x=t.csv")[1].source == ""
+    with pytest.raises(InputError, match="expected NAME=TABLE"):
+        _set("t.csv")
+    assert _percent(share(0, 0)) == "-"
+    assert _percent(share(5, 10)) == "50.0 (24-76)"
 
 
 def gaps(values: list[float], strict: bool = True) -> list[dict]:

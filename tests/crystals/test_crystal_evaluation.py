@@ -15,6 +15,7 @@ import torch
 from ase import Atoms
 from ase.spacegroup import crystal as make_crystal
 
+from bondwright.cli.evaluate_crystals import show
 from bondwright.crystals.checkpoint import LoadedModel
 from bondwright.crystals.conditioning import ConditionConfig
 from bondwright.crystals.crystal import from_atoms
@@ -35,13 +36,15 @@ from bondwright.crystals.evaluation_held_out import held_out
 from bondwright.crystals.evaluation_known import KnownSource, load_known, read_known
 from bondwright.crystals.evaluation_novelty import novelty_figures, novelty_rows, training_index
 from bondwright.crystals.evaluation_records import Row
-from bondwright.crystals.evaluation_stability import stability_figures
+from bondwright.crystals.evaluation_stability import relax_some, stability_figures
 from bondwright.crystals.evaluation_validity import judge, validity_figures
 from bondwright.crystals.network import Network, NetworkConfig
 from bondwright.crystals.normaliser import Normaliser
 from bondwright.crystals.sampling import SamplingSettings
 from bondwright.crystals.splits import PARTS, TEST, Splits
 from bondwright.errors import InputError
+from bondwright.screen.reference import empty_index
+from bondwright.screen.stability import StabilitySettings
 from bondwright.structure.write import cif_text
 
 METALS = [
@@ -222,7 +225,32 @@ def test_unique_and_new_count_valid_samples_once(table: Path, tmp_path: Path) ->
     assert stability_figures(rows, novelty, [], training, None)["sun"]["share"] is None
 
 
-def test_an_evaluation_from_end_to_end(model: LoadedModel, table: Path, tmp_path: Path) -> None:
+def test_new_samples_are_relaxed_and_placed_on_the_hull(table: Path, tmp_path: Path) -> None:
+    """MgO counted as new, relaxed by CHGNet: it is stable, so S.U.N. is all there is."""
+    mgo = make_crystal(
+        ["Mg", "O"],
+        [(0, 0, 0), (0.5, 0.5, 0.5)],
+        spacegroup=225,
+        cellpar=[4.3, 4.3, 4.3, 90, 90, 90],
+    )
+    rows = judge(sampler(None, table, tmp_path).draw(real_arm([mgo])), tmp_path / "j")
+    nothing = empty_index("nothing known")
+    novelty = novelty_rows(rows, nothing, None)
+    asked = {"count": 5, "seed": 0, "settings": StabilitySettings()}
+    relaxed = relax_some(rows, novelty, tmp_path / "r", **asked)
+    figures = stability_figures(rows, novelty, relaxed, nothing, None)
+    assert figures["relaxed"] == 1
+    assert figures["sun"]["share"] == 1.0
+    # On the hull within CHGNet's own scatter between two relaxations of one phase.
+    assert figures["median_e_above_hull"] == pytest.approx(0.0, abs=0.01)
+    assert figures["hull"]["threshold_eV_per_atom"] == 0.1
+    assert figures["hull"]["potential"].startswith("chgnet")
+    assert relax_some(rows, novelty, tmp_path / "r", **asked) == relaxed
+
+
+def test_an_evaluation_from_end_to_end(
+    model: LoadedModel, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = EvaluationSettings(
         samples=3,
         largest=8,
@@ -258,6 +286,10 @@ def test_an_evaluation_from_end_to_end(model: LoadedModel, table: Path, tmp_path
     table_of_rows = pq.read_table(tmp_path / STRUCTURES).to_pylist()
     assert len(table_of_rows) == 3 * 6 + 2 * 2
     assert len(pq.read_table(tmp_path / PREDICTIONS)) == 2 * 4 * 2
+    show(summary)
+    said = capsys.readouterr().out
+    for words in (FREE, "gated %", "Asking for band gap", "Distance from the held-out crystals"):
+        assert words in said
     # Again: everything is there, and the same.
     again = evaluate(model, table, settings, tmp_path, sets=sets)
     assert again == summary
