@@ -72,9 +72,14 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.activation = _tanh_gelu if config.activation == "gelu_new" else functional.gelu
 
-    def forward(self, x: Tensor, attend: Attend) -> Tensor:
-        """Change vectors (..., width); `attend` decides who sees whom."""
+    def forward(self, x: Tensor, attend: Attend, only: Tensor | None = None) -> Tensor:
+        """Change vectors (..., width); `attend` decides who sees whom.
+
+        With `only` (R,) no more than these of N vectors come out; all are seen.
+        """
         found, added = attend(*self.qkv(self.norm_1(x)).chunk(3, dim=-1))
+        if only is not None:
+            x, found, added = x[only], found[only], None if added is None else added[only]
         change = self.out(found)
         if added is not None:
             change = change + added
@@ -207,10 +212,14 @@ class Network(nn.Module):
             (R, vocabulary): logits of what follows the last token of each row.
         """
         x = self.tokens(ids) + self.positions(step.place - self.front)
-        return self._logits(self.go_on(step, x)[step.last])
+        return self._logits(self.go_on(step, x))
 
     def go_on(self, step: Step, x: Tensor) -> Tensor:
-        """Pass vectors (N, width) of new tokens through the blocks; the cache keeps them."""
+        """Pass vectors (N, width) of new tokens through the blocks; the cache keeps them.
+
+        Returns:
+            (R, width): the vectors of the last token of each row.
+        """
         for layer, block in enumerate(self.blocks):
 
             def attend(
@@ -226,7 +235,7 @@ class Network(nn.Module):
                     added = step.gather(residual(asked, step.facts(layer), None))
                 return step.gather(found.transpose(1, 2).flatten(2)), added
 
-            x = block(x, attend)
+            x = block(x, attend, step.last if layer == len(self.blocks) - 1 else None)
         step.finish()
         return x
 
