@@ -64,7 +64,7 @@ def crystals(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the crystals.")] = 30,
     batch_tokens: Annotated[
         int, typer.Option(min=64, help="Most tokens of a batch, padding included.")
-    ] = 6144,
+    ] = 4096,
     lr: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
     dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Share left out.")] = 0.1,
     condition_dropout: Annotated[

@@ -50,7 +50,7 @@ class TrainSettings:
     conditioning: Kind = "prefix"
     condition_dropout: float = 0.1
     epochs: int = 30
-    batch_tokens: int = 6144
+    batch_tokens: int = 4096
     learning_rate: float = 1e-3
     final_share: float = 0.05
     warm_up: float = 0.02
