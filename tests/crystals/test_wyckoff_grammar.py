@@ -113,6 +113,27 @@ def test_a_full_description_leaves_no_choice_but_numbers() -> None:
     assert letters == [{"a", "b"}, {"c", "d"}]
 
 
+@pytest.mark.parametrize("group", [1, 2, 14, 62, 139, 160, 186, 221])
+def test_every_walk_has_a_possible_volume(group: int) -> None:
+    volumes = []
+    for seed in range(25):
+        atoms = to_atoms(DIALECT.decode(walk(Request(space_group=group, max_atoms=24), seed)))
+        volumes.append(atoms.cell.volume / len(atoms))
+    assert min(volumes) >= 4.0  # the window of the strict validity check
+    assert max(volumes) <= 250.0
+
+
+@pytest.mark.parametrize(("whole", "decimals"), [("1Å", range(60, 100)), ("6Å", range(30))])
+def test_all_possible_volumes_are_open(whole: str, decimals: range) -> None:
+    grammar = DIALECT.grammar(Request(formula={"Po": 1}, formula_units=1, space_group=221))
+    assert [DIALECT.vocabulary.tokens[t] for t in grammar.allowed()] == [
+        f"{n}Å" for n in range(1, 7)
+    ]
+    grammar.advance(DIALECT.vocabulary.id_of[whole])
+    # 1.60 and 6.29 cubed are 4.1 and 249 Å³.
+    assert [int(DIALECT.vocabulary.tokens[token]) for token in grammar.allowed()] == [*decimals]
+
+
 def test_a_coordinate_keeps_atoms_apart() -> None:
     # O on f (x, x, 0) of rutile meets Ti at x = 0 and 1/2, and its own image at x = 1/2.
     request = Request(formula={"Ti": 1, "O": 2}, formula_units=2, space_group=136)

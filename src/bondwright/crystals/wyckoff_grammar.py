@@ -18,21 +18,15 @@ from bondwright.crystals.closure import closing_groups, next_positions, outline
 from bondwright.crystals.crystal import electronegativity_order
 from bondwright.crystals.dialect import Request
 from bondwright.crystals.wyckoff import positions
-from bondwright.crystals.wyckoff_cell import cell_of, free_parameters, volume_factor
+from bondwright.crystals.wyckoff_grammar_cell import write_lattice
 from bondwright.crystals.wyckoff_places import Places
-from bondwright.crystals.wyckoff_vocabulary import ANGLES, MOST_COUNT, VOCABULARY
+from bondwright.crystals.wyckoff_vocabulary import MOST_COUNT, VOCABULARY
 from bondwright.crystals.wyckoff_wish import Wish, completes, understand
-from bondwright.structure.expand import lattice_from_parameters
 
 Ids = NDArray[np.int64]
 Steps = Generator[Ids, int, None]
 
 _IDS = {kind: np.array(ids, dtype=np.int64) for kind, ids in VOCABULARY.ids.items()}
-_SHORTEST = 150
-"""Hundredths of Å; the shortest cell edge that is offered."""
-
-_FLATTEST = 0.35
-"""Volume of the flattest cell offered, with edges of 1; 164 known triclinic crystals have 0.71."""
 
 
 class WyckoffGrammar:
@@ -102,7 +96,7 @@ def _write(wish: Wish) -> Steps:
     units = yield from _formula(wish, formula)
     totals = {element: count * units for element, count in formula.items()}
     group = yield from _group(wish, tuple(sorted(totals.values())))
-    lattice = yield from _lattice(group)
+    lattice = yield from write_lattice(group, sum(totals.values()))
     yield from _sites(group, totals, lattice)
     yield np.array([VOCABULARY.end], dtype=np.int64)
 
@@ -168,52 +162,6 @@ def _group(wish: Wish, totals: tuple[int, ...]) -> Generator[Ids, int, int]:
     groups = closing_groups(totals) if wish.group is None else (wish.group,)
     token = yield _IDS["group"][np.array(groups) - 1]
     return token - VOCABULARY.ids["group"].start + 1
-
-
-def _lattice(group: int) -> Generator[Ids, int, NDArray[np.float64]]:
-    """Let the free cell parameters be written; return the lattice (rows in Å)."""
-    values: list[float] = []
-    free = free_parameters(group)
-    for parameter in free:
-        if parameter < 3:
-            values.append((yield from _length()))
-        else:
-            values.append((yield from _angle(values[3:], triclinic=len(free) == 6)))
-    cell = cell_of(group, values)
-    return lattice_from_parameters(cell[:3], cell[3:])
-
-
-def _length() -> Generator[Ids, int, float]:
-    """Let a length be written; return it in Å."""
-    token = yield _IDS["length"]
-    whole = token - VOCABULARY.ids["length"].start + 1
-    decimals = _IDS["decimals"]
-    token = yield decimals[max(_SHORTEST - 100 * whole, 0) :]
-    return whole + (token - VOCABULARY.ids["decimals"].start) / 100
-
-
-def _angle(before: list[float], triclinic: bool) -> Generator[Ids, int, float]:
-    """Let an angle be written; return it in degrees.
-
-    Args:
-        before: the angles so far.
-        triclinic: whether all three are free, so that not any three close a cell.
-    """
-    wholes = [w for w in ANGLES if not triclinic or _closes_cell(tuple(before), w)]
-    token = yield _IDS["angle"][np.array(wholes) - ANGLES.start]
-    whole = token - VOCABULARY.ids["angle"].start + ANGLES.start
-    token = yield _IDS["decimals"]
-    return whole + (token - VOCABULARY.ids["decimals"].start) / 100
-
-
-@lru_cache(maxsize=65_536)
-def _closes_cell(before: tuple[float, ...], whole: int) -> bool:
-    """Tell whether angles and one of `whole` degrees and some hundredths close a cell."""
-    if len(before) < 2:
-        return 45 <= whole < 135  # any two of these leave some choice of a third
-    # Between its two ends the volume is larger than at the lower one.
-    alpha, beta = before
-    return min(volume_factor(alpha, beta, end) for end in (whole, whole + 1)) >= _FLATTEST
 
 
 def _sites(group: int, totals: dict[str, int], lattice: NDArray[np.float64]) -> Steps:
