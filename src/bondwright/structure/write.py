@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from math import gcd
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from ase.io.extxyz import write_extxyz as ase_write_extxyz
 from numpy.typing import NDArray
 
 from bondwright.errors import InputError
+from bondwright.structure.cif_layout import CellText, lay_out_cif, operation_text
 from bondwright.structure.symmetry import symmetry_dataset
 
 
@@ -81,12 +80,13 @@ def cif_text(atoms: Atoms, *, name: str = "bondwright", symprec: float | None = 
         places, numbers = found.std_positions % 1.0, found.std_types
         table = spglib.get_symmetry_from_database(found.hall_number)
         rotations, translations = table["rotations"], table["translations"]
-        operations = [_triplet(r, t) for r, t in zip(rotations, translations, strict=True)]
+        operations = [operation_text(r, t) for r, t in zip(rotations, translations, strict=True)]
         orbits = _orbits(places, numbers, lattice, rotations, translations)
     elements = Atoms(numbers).get_chemical_symbols()
-    places = np.where(np.abs(places - 1) < 5e-11, 0.0, places)  # would be printed as 1
     sites = [(elements[orbit[0]], len(orbit), places[orbit[0]]) for orbit in orbits]
-    return _render(name, group, np.asarray(lattice), operations, sites, Counter(elements))
+    counts = dict(sorted(Counter(elements).items()))
+    cell = _cell_text(np.asarray(lattice))
+    return lay_out_cif(name or "bondwright", group, cell, counts, operations, sites)
 
 
 def write_extxyz(path: Path, frames: Sequence[Atoms]) -> None:
@@ -127,65 +127,10 @@ def _orbits(
     return orbits
 
 
-def _triplet(rotation: NDArray[np.int64], translation: NDArray[np.float64]) -> str:
-    """Return an operation as "x, y, z" text."""
-    parts = []
-    for row, shift in zip(rotation, translation, strict=True):
-        shift_24 = round(float(shift) * 24) % 24
-        term = "".join(
-            ("-" if factor < 0 else "+") + letter
-            for factor, letter in zip(row, "xyz", strict=True)
-            if factor
-        )
-        shared = gcd(shift_24, 24)
-        tail = f"+{shift_24 // shared}/{24 // shared}" if shift_24 else ""
-        parts.append(term.removeprefix("+") + tail)
-    return ", ".join(parts)
-
-
-def _render(
-    name: str,
-    group: tuple[str, int],
-    lattice: NDArray[np.float64],
-    operations: list[str],
-    sites: list[tuple[str, int, NDArray[np.float64]]],
-    counts: Counter[str],
-) -> str:
-    """Lay out the CIF text."""
+def _cell_text(lattice: NDArray[np.float64]) -> CellText:
+    """Return what a CIF tells of a cell, with 8 decimals."""
     lengths = np.linalg.norm(lattice, axis=1)
     unit = lattice / lengths[:, None]
     cosines = [unit[1] @ unit[2], unit[0] @ unit[2], unit[0] @ unit[1]]
     angles = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
-    units = gcd(*counts.values())
-    formula = "".join(f"{e}{n // units if n > units else ''}" for e, n in sorted(counts.items()))
-    lines = [
-        f"data_{re.sub(r'[^!-~]', '_', name) or 'bondwright'}",
-        f"_symmetry_space_group_name_H-M   '{group[0]}'",
-        *(f"_cell_length_{axis}   {value:.8f}" for axis, value in zip("abc", lengths, strict=True)),
-        *(
-            f"_cell_angle_{axis}   {value:.8f}"
-            for axis, value in zip(("alpha", "beta", "gamma"), angles, strict=True)
-        ),
-        f"_symmetry_Int_Tables_number   {group[1]}",
-        f"_chemical_formula_structural   {formula}",
-        f"_chemical_formula_sum   '{' '.join(f'{e}{n}' for e, n in sorted(counts.items()))}'",
-        f"_cell_volume   {abs(np.linalg.det(lattice)):.8f}",
-        f"_cell_formula_units_Z   {units}",
-        "loop_",
-        " _symmetry_equiv_pos_site_id",
-        " _symmetry_equiv_pos_as_xyz",
-        *(f"  {index}  '{text}'" for index, text in enumerate(operations, start=1)),
-        "loop_",
-        " _atom_site_type_symbol",
-        " _atom_site_label",
-        " _atom_site_symmetry_multiplicity",
-        " _atom_site_fract_x",
-        " _atom_site_fract_y",
-        " _atom_site_fract_z",
-        " _atom_site_occupancy",
-        *(
-            f"  {e}  {e}{index}  {m}  {p[0]:.10f}  {p[1]:.10f}  {p[2]:.10f}  1"
-            for index, (e, m, p) in enumerate(sites)
-        ),
-    ]
-    return "\n".join(lines) + "\n"
+    return CellText(lengths, angles, abs(np.linalg.det(lattice)), 8)
