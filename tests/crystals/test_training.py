@@ -17,6 +17,8 @@ import pytest
 from bondwright.cli import main
 from bondwright.crystals.checkpoint import load_model
 from bondwright.crystals.dataset import load_dataset
+from bondwright.crystals.generate_arm import plan_arm
+from bondwright.crystals.generate_wish import Wish
 from bondwright.crystals.splits import Splits
 from bondwright.crystals.train_log import read_log
 from bondwright.crystals.train_settings import TrainSettings
@@ -111,6 +113,21 @@ def test_the_model_tells_data_split_and_scale(table: Path, undisturbed: Path) ->
     scale = model.normalisers[0]
     assert (scale.name, scale.unit, scale.low) == ("band_gap", "eV", 0.0)
     assert scale.high <= gaps.max() * (1 + 1e-6)  # stored as float32
+
+
+@pytest.mark.data
+def test_the_model_tells_how_large_its_cells_were(table: Path, undisturbed: Path) -> None:
+    """In training, not in the parts that were held out; whoever asks for larger ones is warned."""
+    rows = pd.read_parquet(table.parent / "data" / "rows.parquet")
+    kept = rows[rows["outcome"] == "kept"]
+    parts = kept["formula"].map(Splits().part_of_formula)
+    seen = kept.loc[parts == "train", "atoms"]
+    place = undisturbed / "model"
+    assert load_model(place).card["data"]["atoms"] == [seen.min(), seen.max()]
+    assert seen.min() < seen.max() < 198
+    wish = Wish(1, formula="TiO2", formula_units=66, max_atoms=200, model=str(place))
+    said = plan_arm(wish, 0).warnings[0]
+    assert f"198 atoms in a cell; the model has seen {seen.min()} to {seen.max()}" in said
 
 
 @pytest.mark.data

@@ -263,11 +263,13 @@ class _Run:
     def _card(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the model tells about its making."""
         kept = ("splits", "outcomes", "parts", "known", "tokens", "made_from", "sha256")
+        seen = self.data.atoms[self.data.of_part(TRAIN)]
+        data = {name: self.data.card[name] for name in kept}
         return {
             "training": {**self.settings.to_json(), "steps": self.steps},
             "parameters": _size(self.network),
             "validation": dict(event),
-            "data": {name: self.data.card[name] for name in kept},
+            "data": {**data, "atoms": [int(seen.min()), int(seen.max())]},
         }
 
     def _save(self) -> None:
