@@ -17,10 +17,11 @@ from ase.spacegroup import crystal
 from pymatgen.core import Structure
 
 from bondwright.crystals.crystal import from_atoms, to_atoms
-from bondwright.crystals.generate import best_of, make, reason_against
+from bondwright.crystals.generate import best_of, make
 from bondwright.crystals.generate_arm import plan_arm
 from bondwright.crystals.generate_cif import crystal_cif
 from bondwright.crystals.generate_wish import Wish
+from bondwright.crystals.strict import reason_against
 from bondwright.errors import InputError
 from bondwright.structure.formats import parse_text
 from bondwright.structure.parsed import ReadLimits

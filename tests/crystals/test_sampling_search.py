@@ -1,4 +1,4 @@
-"""Ranking, search over formula units and tree search, on the small dialect."""
+"""Ranking, numbers of formula units and tree search, on the small dialect."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from bondwright.crystals.search import (
     _grow,
     _Node,
     _Path,
-    search_formula_units,
     tree_search,
 )
+from bondwright.crystals.search_units import possible_units
 from bondwright.errors import InputError
 
 
@@ -49,7 +49,7 @@ def test_ranking_puts_likely_crystals_first() -> None:
     assert 0 < len(good) < len(ranked) == 30
 
 
-def test_search_over_formula_units(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_of_formula_units(monkeypatch: pytest.MonkeyPatch) -> None:
     prompt = DIALECT.prompt
 
     def units(request: Request) -> list[int]:
@@ -59,18 +59,13 @@ def test_search_over_formula_units(monkeypatch: pytest.MonkeyPatch) -> None:
         return prompt(Request(formula={"Si": atoms}))
 
     monkeypatch.setattr(DIALECT, "prompt", units, raising=False)
-    model = make_model(context=400)
     request = Request(formula={"Ti": 1, "O": 49})
-    samples, refused = search_formula_units(model, request, {}, 3, 1, units=(1, 2, 4, 6))
-    sizes = [s.crystal.sites[0].multiplicity for s in samples if s.crystal]
-    assert sorted(sizes) == [50] * 3 + [100] * 3 + [200] * 3
-    assert list(refused) == [6]
-    assert "300 atoms" in refused[6]
-    assert samples == rank(samples)
-    with pytest.raises(InputError, match="no number of formula units"):
-        search_formula_units(model, request, {}, 3, 1, units=(5, 6))
+    assert possible_units(DIALECT, request) == (1, 2, 3, 4)  # 300 atoms are too many
+    assert possible_units(DIALECT, request, (4, 6)) == (4,)
+    with pytest.raises(InputError, match=r"no number of formula units is possible: .*250 atoms"):
+        possible_units(DIALECT, request, (5, 6))
     with pytest.raises(InputError, match="needs a formula"):
-        search_formula_units(model, Request(), {}, 3, 1)
+        possible_units(DIALECT, Request())
 
 
 def nines(sample: Sample) -> float:

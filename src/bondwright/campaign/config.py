@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bondwright.campaign.known import structures_table
 from bondwright.campaign.stages import (
     GROUP_STAGES,
     ON_REQUEST,
@@ -27,7 +26,7 @@ from bondwright.crystals.generate_wish import Wish
 from bondwright.crystals.shipped import SHIPPED
 from bondwright.errors import InputError, nearest
 from bondwright.run import available_cores
-from bondwright.structure.datasets import data_folder, user_data_folder
+from bondwright.structure.datasets import data_folder, structures_table, user_data_folder
 
 CONFIG_NAME = "campaign.toml"
 # Keys of a stage's table that are the campaign's, not the check's.
@@ -255,9 +254,8 @@ class _Head:
 
 def _wish(entry: Any, where: str, folder: Path) -> Wish:
     wish = from_table(Wish, entry, where, folder)
-    return (
-        wish if wish.model == SHIPPED else replace(wish, model=_place_or_name(wish.model, folder))
-    )
+    model = wish.model if wish.model == SHIPPED else _place_or_name(wish.model, folder)
+    return replace(wish, model=model, known=_place_or_name(wish.known, folder))
 
 
 def _tables(table: dict[str, Any], key: str, kind: type, where: str) -> Any:

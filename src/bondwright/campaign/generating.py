@@ -21,7 +21,7 @@ from bondwright.campaign.landing import disk_error, keep
 from bondwright.campaign.work import Progress
 from bondwright.crystals.generate import GenerationError, best_of, make
 from bondwright.crystals.generate_arm import Arm, plan_arm
-from bondwright.crystals.generate_wish import Wish
+from bondwright.crystals.generate_wish import SEARCHES, Wish
 from bondwright.errors import InputError
 from bondwright.run import LocalPool, Resources, TaskResult, TaskStatus
 from bondwright.structure.write import write_bytes
@@ -108,7 +108,8 @@ def label_of(arm: Arm) -> str:
     asked = ", ".join(f"{k.replace('_', ' ')} {v:g}" for k, v in sorted(wish.asked.items()))
     if wish.method != "model":
         return wish.method
-    return f"model, {asked or 'asked for nothing'}"
+    parts = ["model", asked or "asked for nothing", SEARCHES[wish.search]]
+    return ", ".join(part for part in parts if part)
 
 
 def make_part(part: Part) -> list[str]:
@@ -162,7 +163,7 @@ class Workshop:
             GenerationError: workers died although they wrote one text at a time.
         """
         missing = {arm.name: self._missing(arm) for arm in arms}
-        self._total = sum(arm.wish.total for arm in arms)
+        self._total = sum(arm.total for arm in arms)
         self._before = self._total - sum(count for m in missing.values() for _, count in m)
         self._tell()
         waiting = deque(part for arm in arms for part in self._parts(arm, missing[arm.name]))
@@ -189,11 +190,11 @@ class Workshop:
             InputError: some are missing.
         """
         found = self._landed(arm)
-        numbers = range(arm.wish.total)
+        numbers = range(arm.total)
         if any(number not in found for number in numbers):
             raise InputError(f"{arm.name} is not finished; run the same command again.")
         rows = [found[number] for number in numbers]
-        return best_of(rows, arm.wish.n) if arm.wish.best > 1 else rows
+        return best_of(rows, arm.wish.n) if arm.ranked else rows
 
     def table(self, arm: Arm) -> Path:
         """Return the table of a finished arm; where it is not there, it is made of the parts.
@@ -231,7 +232,7 @@ class Workshop:
             return []
         found = self._landed(arm)
         stretches: list[tuple[int, int]] = []
-        for number in range(arm.wish.total):
+        for number in range(arm.total):
             if number in found:
                 continue
             if stretches and sum(stretches[-1]) == number:
@@ -271,6 +272,8 @@ class Workshop:
                 "memory, or take a smaller model."
             )
         self._batch = min(self._batch, part.batch // 2)
+        if not part.arm.divisible:
+            return [self._part(part.arm, part.first, part.count)]
         half = max(1, part.count // 2)
         pieces = [(part.first, half), (part.first + half, part.count - half)]
         return [self._part(part.arm, first, n) for first, n in reversed(pieces) if n]

@@ -15,18 +15,12 @@ from ase import Atoms
 
 from bondwright.screen.hull import parse_formula, reduced_formula
 from bondwright.screen.reference import build_index, empty_index
-from bondwright.structure.datasets import data_folder, file_sha256
+from bondwright.structure.datasets import file_sha256
 from bondwright.structure.identity import composition
 from bondwright.structure.read import read_candidates
 from bondwright.structure.write import write_text
 
 _FORMULA_COLUMN = "formula_reduced"
-
-
-def structures_table() -> Path | None:
-    """Return the table of known structures below BONDWRIGHT_DATA, or None."""
-    table = data_folder() / "crystals" / "structures.csv.gz"
-    return table if table.is_file() else None
 
 
 def formulas_of(structures: Iterable[Atoms]) -> set[str]:

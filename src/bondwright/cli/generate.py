@@ -78,8 +78,8 @@ def generate(
         str,
         typer.Option(
             metavar="TABLE",
-            help="Known crystals for ion exchange. (default: crystals/structures.csv.gz of "
-            "BONDWRIGHT_DATA)",
+            help="Known crystals, for ion exchange and tree search. (default: "
+            "crystals/structures.csv.gz of BONDWRIGHT_DATA)",
         ),
     ] = "",
     temperature: Annotated[
@@ -96,6 +96,13 @@ def generate(
         int,
         typer.Option(metavar="K", help="Make K times as many and keep the n likeliest."),
     ] = 1,
+    search: Annotated[
+        str,
+        typer.Option(
+            help="formula-units: share the texts out to 1, 2, 3, 4, 6 and 8 units; tree: spend "
+            "them where earlier ones were rewarded."
+        ),
+    ] = "none",
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random number.")] = 0,
     out: Annotated[
         Path | None,
@@ -131,7 +138,7 @@ def generate(
     they go through the whole funnel to a report, the controls beside them.
     """
     from bondwright.cli.making import number, pairs
-    from bondwright.crystals.generate_wish import Wish, method_of
+    from bondwright.crystals.generate_wish import Wish, method_of, search_of
 
     properties = {name: number(value, "--property") for name, value in pairs(asked or [], "-")}
     wanted = [{**properties, "band_gap": gap} for gap in band_gap or []] or [properties]
@@ -151,6 +158,7 @@ def generate(
         "top_p": top_p,
         "guidance": guidance,
         "best": best,
+        "search": search_of(search, "--search"),
     }
     wishes = [Wish(n, asked=one, method=made_by, **common, **sampling) for one in wanted]
     if unconditional:

@@ -82,7 +82,9 @@ def answer(
         for arm, facts in zip(arms, per_arm, strict=True):
             bad = "".join(f", {count} {slug}" for slug, count in facts["problems"].items())
             good = facts["rows"] - sum(facts["problems"].values())
-            kept = f", the likeliest of {arm.wish.total}" if arm.wish.best > 1 else ""
+            kept = f", the likeliest of {arm.total}" if arm.ranked else ""
+            if arm.wish.search == "tree":
+                kept = f", the most rewarded of {arm.wish.texts} texts"
             say(f"{arm.wish.words}; {facts['label']}: {good} crystals{bad}{kept} ({arm.name})")
         if looked_at:
             others = ", ".join(f"{reason} {count}" for reason, count in against.items())
@@ -113,7 +115,7 @@ def _validity(crystals: Sequence[dict[str, Any]]) -> tuple[int, Counter[str]]:
     Returns:
         How many were looked at, and reason -> number; "" counts those that pass.
     """
-    from bondwright.crystals.generate import reason_against
+    from bondwright.crystals.strict import reason_against
 
     step = max(1, -(-len(crystals) // LOOKED_AT))
     rest = [row for place, row in enumerate(crystals) if place % step]

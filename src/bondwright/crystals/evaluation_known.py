@@ -16,7 +16,7 @@ from pathlib import Path
 from bondwright.crystals.splits import PARTS, Splits
 from bondwright.errors import InputError
 from bondwright.screen.hull import parse_formula, reduced_formula
-from bondwright.structure.datasets import data_folder
+from bondwright.structure.datasets import data_folder, structures_table
 from bondwright.structure.identity import composition
 from bondwright.structure.parsed import ReadLimits
 from bondwright.structure.sandbox import parse_texts
@@ -117,13 +117,13 @@ def default_table() -> Path:
     Raises:
         InputError: it is not there.
     """
-    path = data_folder() / "crystals" / "structures.csv.gz"
-    if not path.is_file():
+    table = structures_table()
+    if table is None:
         raise InputError(
-            f"ion exchange needs known structures, and there is no {path}; name a table of them, "
-            "or set BONDWRIGHT_DATA."
+            "this needs known structures, and there is no crystals/structures.csv.gz in "
+            f"{data_folder()}; name a table of them, or set BONDWRIGHT_DATA."
         )
-    return path
+    return table
 
 
 def read_known(paths: Sequence[Path], column: str | None = None, source: str = "") -> Known:

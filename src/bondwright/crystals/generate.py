@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from bondwright.crystals.checkpoint import LoadedModel
     from bondwright.crystals.crystal import Crystal
     from bondwright.crystals.evaluation_known import Known
+    from bondwright.crystals.sampling import SamplingSettings
+    from bondwright.crystals.sampling_text import Sample
     from bondwright.crystals.shipped import ModelFacts
 
 MALFORMED = "malformed"
-NO_PARENT = "no-parent"
+NO_PARENT, EXHAUSTED = "no-parent", "exhausted"
+USED_UP = frozenset({NO_PARENT, EXHAUSTED})
+"""Problems of rows that nothing was written for: there are fewer crystals than were wished for."""
 Tell = Callable[[int], object]
 """Told how many crystals of a part are made."""
 
@@ -45,6 +49,7 @@ class Made:
         log_probability: of the tokens that were chosen, natural logarithm; None for a baseline.
         tokens: how many were chosen.
         parent: the known crystal that it was made from; "" for none.
+        reward: that a tree search gave it, 0 to 1; None where there was no such search.
     """
 
     number: int
@@ -54,6 +59,7 @@ class Made:
     log_probability: float | None = None
     tokens: int | None = None
     parent: str = ""
+    reward: float | None = None
 
 
 def make(
@@ -64,7 +70,7 @@ def make(
     Args:
         arm: from `plan_arm`.
         first: number of the first one.
-        count: how many.
+        count: how many. A tree search is made as a whole for any of its crystals.
         batch: texts written at a time; fewer where memory does not suffice.
         device: where the model computes.
         tell: told after every crystal.
@@ -113,6 +119,7 @@ def row_of(arm: Arm, made: Made) -> dict[str, Any]:
         "log_probability": made.log_probability,
         "tokens": made.tokens,
         "perplexity": perplexity(made.log_probability, made.tokens),
+        "reward": made.reward,
         "method": wish.method,
         "generator": arm.maker,
         "request": wish.words,
@@ -133,7 +140,8 @@ def row_of(arm: Arm, made: Made) -> dict[str, Any]:
             "top_k": wish.top_k,
             "top_p": wish.top_p,
             "guidance": wish.guidance,
-            "best_of": wish.best,
+            "best_of": wish.texts_each,
+            "search": wish.search,
         }
     if arm.known is not None:
         row |= {"known_table": arm.known[0].name, "known_sha256": arm.known[1]}
@@ -155,24 +163,6 @@ def best_of(rows: Sequence[dict[str, Any]], n: int) -> list[dict[str, Any]]:
         ),
     )
     return ranked[:n]
-
-
-def reason_against(cif: str) -> str:
-    """Return why a generated crystal fails the strict validity check, "" where it passes.
-
-    Args:
-        cif: text of a row.
-    """
-    from bondwright.screen.validity import ValiditySettings, check_validity
-    from bondwright.structure.candidate import Candidate, Origin
-    from bondwright.structure.formats import parse_text
-    from bondwright.structure.parsed import ReadLimits
-
-    parsed = parse_text("cif", cif, ReadLimits())[0]
-    candidate = Candidate(
-        "", "", Origin(""), cif, parsed.atoms, parsed.declared, parsed.problem, parsed.notes
-    )
-    return check_validity(candidate, ValiditySettings(published=False)).reason
 
 
 def _crystal_columns(name: str, made: Made) -> dict[str, Any]:
@@ -212,16 +202,36 @@ def _by_model(
         batch=batch,
     )
     model = _loaded(facts.place, facts.sha256, device)
-    requests, asked = [wish.request()] * count, [dict(wish.asked)] * count
+    if wish.search == "tree":
+        yield from _by_search(arm, model, first, count, settings)
+        return
+    requests = [arm.request(number) for number in range(first, first + count)]
+    asked = [dict(wish.asked)] * count
     for found in sample(model, requests, asked, arm.seed, settings, first=first):
-        yield Made(
-            found.index,
-            found.crystal,
-            found.problem,
-            found.text,
-            found.log_probability,
-            found.tokens,
-        )
+        yield _made(found.index, found)
+
+
+def _by_search(
+    arm: Arm, model: LoadedModel, first: int, count: int, settings: SamplingSettings
+) -> Iterator[Made]:
+    """Search for crystals; their numbers are their ranks."""
+    from bondwright.crystals.generate_search import searched
+
+    known = None if arm.known is None else _known(*arm.known)
+    found = searched(arm, model, known, settings)
+    for number in range(first, first + count):
+        if number < len(found):
+            one, reward = found[number]
+            yield replace(_made(number, one), reward=reward)
+        else:
+            problem = f"{EXHAUSTED}: the search found {len(found)} different texts."
+            yield Made(number, None, problem)
+
+
+def _made(number: int, found: Sample) -> Made:
+    return Made(
+        number, found.crystal, found.problem, found.text, found.log_probability, found.tokens
+    )
 
 
 def _by_exchange(arm: Arm, known: tuple[Path, str], first: int, count: int) -> Iterator[Made]:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bondwright.crystals.dialect import Request
 from bondwright.crystals.generate_wish import Wish
+from bondwright.crystals.search_units import possible_units
 from bondwright.crystals.shipped import ModelFacts, describe_model, model_place
 from bondwright.errors import InputError
+from bondwright.structure.datasets import file_sha256, structures_table
 
 VERSION = "generate/1"
 
@@ -28,8 +31,10 @@ class Arm:
         wish: what is wished for.
         user_seed: the seed that was given.
         facts: the model that makes them; None for a baseline.
-        known: table of known crystals and its SHA-256, for ion exchange; else None.
+        known: table of known crystals and its SHA-256, for ion exchange and, where there is one,
+            for a tree search; else None.
         warnings: sentences that the user should see.
+        units: numbers of formula units that a search over them shares its texts out to.
     """
 
     wish: Wish
@@ -37,6 +42,7 @@ class Arm:
     facts: ModelFacts | None = None
     known: tuple[Path, str] | None = None
     warnings: tuple[str, ...] = ()
+    units: tuple[int, ...] = ()
 
     @property
     def key(self) -> str:
@@ -56,8 +62,9 @@ class Arm:
     @property
     def family(self) -> str:
         """Digest of what arms share that differ in nothing but what they were asked for."""
-        same = {k: v for k, v in self.wish.identity().items() if k not in ("asked", "guidance")}
-        return _digest([same, self._source, self.wish.best])[:16]
+        own = ("asked", "guidance", "texts")
+        same = {k: v for k, v in self.wish.identity().items() if k not in own}
+        return _digest([same, self._source, self.wish.texts_each])[:16]
 
     @property
     def maker(self) -> str:
@@ -68,15 +75,36 @@ class Arm:
 
     @property
     def divisible(self) -> bool:
-        """Whether parts cost no more than the whole: ion exchange ranks all known crystals."""
-        return self.wish.method != "ion-exchange"
+        """Whether parts cost no more than the whole.
+
+        Ion exchange ranks all known crystals, and a tree search learns from every text.
+        """
+        return self.wish.method != "ion-exchange" and self.wish.search != "tree"
+
+    @property
+    def total(self) -> int:
+        """How many crystals are made before the likeliest are kept; a tree search hands out n."""
+        if self.wish.search == "tree":
+            return self.wish.n
+        return max(self.wish.texts, len(self.units))
+
+    @property
+    def ranked(self) -> bool:
+        """Whether the likeliest of the crystals that are made are kept."""
+        return self.wish.search == "formula-units" or self.total > self.wish.n
+
+    def request(self, number: int) -> Request:
+        """Return what the crystal of a number has to be."""
+        request = self.wish.request()
+        if not self.units:
+            return request
+        return replace(request, formula_units=self.units[number % len(self.units)])
 
     @property
     def _source(self) -> str:
-        """Checksum of the data that the crystals come from."""
-        if self.facts is not None:
-            return self.facts.sha256
-        return "" if self.known is None else self.known[1]
+        """Checksums of the model and the data that the crystals come from."""
+        model = "" if self.facts is None else self.facts.sha256
+        return model + ("" if self.known is None else self.known[1])
 
 
 def plan_arm(wish: Wish, seed: int) -> Arm:
@@ -89,7 +117,8 @@ def plan_arm(wish: Wish, seed: int) -> Arm:
     Raises:
         InputError: there is no such model, it is damaged, it cannot be asked for a property, or
             the request cannot be met: an element or space group that its vocabulary lacks, no
-            Wyckoff positions that give the composition.
+            Wyckoff positions that give the composition; or there is no such table of known
+            crystals.
     """
     chosen = seed if wish.seed is None else wish.seed
     request = wish.request()
@@ -101,21 +130,33 @@ def plan_arm(wish: Wish, seed: int) -> Arm:
     if wish.method == "ion-exchange":
         from bondwright.crystals import ion_exchange
         from bondwright.crystals.evaluation_known import default_table
-        from bondwright.structure.datasets import file_sha256
 
         ion_exchange.check(request)
-        table = Path(wish.known).expanduser() if wish.known else default_table()
-        if not table.is_file():
-            raise InputError(f"{table}: there is no such table of known crystals.")
-        return Arm(wish, chosen, known=(table, file_sha256(table)))
+        return Arm(wish, chosen, known=_table(wish.known or default_table()))
     from bondwright.crystals.dialects import dialect
     from bondwright.crystals.normaliser import normalise
 
     facts = describe_model(model_place(wish.model))
     _, messages = normalise(facts.normalisers, wish.asked)
-    dialect(facts.dialect).grammar(request)
+    spoken = dialect(facts.dialect)
+    spoken.grammar(request)
+    units = possible_units(spoken, request) if wish.search == "formula-units" else ()
+    place = wish.known or structures_table() if wish.search == "tree" else None
+    known = _table(place) if place else None
     warnings = (*messages, *_beyond_training(wish, facts))
-    return Arm(wish, chosen, facts, warnings=warnings)
+    return Arm(wish, chosen, facts, known, warnings, units)
+
+
+def _table(place: str | Path) -> tuple[Path, str]:
+    """Return a table of known crystals with its checksum.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = Path(place).expanduser()
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such table of known crystals.")
+    return path, file_sha256(path)
 
 
 def _beyond_training(wish: Wish, facts: ModelFacts) -> list[str]:

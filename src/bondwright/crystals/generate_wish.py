@@ -18,6 +18,15 @@ from bondwright.structure.symmetry import parse_space_group
 
 Method = Literal["model", "ion-exchange", "random"]
 METHODS: tuple[Method, ...] = get_args(Method)
+Search = Literal["none", "formula-units", "tree"]
+SEARCHES: dict[Search, str] = {
+    "none": "",
+    "formula-units": "search over formula units",
+    "tree": "tree search",
+}
+"""Searches and what they are called for people."""
+TREE_TEXTS = 5
+"""Fewest texts that a tree search writes for each crystal that it keeps."""
 MOST_ELEMENTS = 10
 """Most elements of one crystal; of 46,345 known crystals, one has eight and none has more."""
 
@@ -43,12 +52,16 @@ class Wish:
             for a control that is asked for nothing.
         method: "model", or one of the baselines "ion-exchange" and "random".
         model: "shipped", or a folder or file of another model.
-        known: table of known crystals for ion exchange; "" for that below BONDWRIGHT_DATA.
+        known: table of known crystals, for ion exchange and for the reward of a tree search; ""
+            for that below BONDWRIGHT_DATA.
         temperature: of sampling; below 1 likelier tokens gain, 0 takes the likeliest.
         top_k: choose among so many tokens only; 0: all.
         top_p: choose among the likeliest tokens that make up this share; 1: all.
         guidance: by how much the asked values are exaggerated; 1: not at all.
         best: make so many times `n`, and keep the `n` that the model finds likeliest.
+        search: "formula-units" shares the texts out to the possible numbers of formula units and
+            keeps the `n` likeliest; "tree" spends them where earlier ones were rewarded, and
+            keeps the `n` with the highest rewards (`search_reward`).
         seed: of every random number; None for that of the campaign.
         label: short name of this set.
     """
@@ -68,6 +81,7 @@ class Wish:
     top_p: float = 1.0
     guidance: float = 1.0
     best: int = 1
+    search: Search = "none"
     seed: int | None = None
     label: str = ""
 
@@ -95,6 +109,13 @@ class Wish:
             )
         if self.method != "model" and self.best > 1:
             raise InputError(f"the method {self.method!r} knows no likeliest; leave `best` out.")
+        if self.method != "model" and self.search != "none":
+            raise InputError(f"the method {self.method!r} cannot search; leave `search` out.")
+        if self.search == "formula-units" and (not self.formula or self.formula_units is not None):
+            raise InputError(
+                "the search 'formula-units' tries several numbers of units of a formula; "
+                + ("leave formula_units out." if self.formula else "give the formula, too.")
+            )
         self.request()
 
     def request(self) -> Request:
@@ -149,14 +170,20 @@ class Wish:
         return ", ".join(parts)
 
     @property
-    def total(self) -> int:
-        """How many are made before the best are kept."""
-        return self.n * self.best
+    def texts_each(self) -> int:
+        """Texts that are written for each crystal that is kept."""
+        return max(self.best, TREE_TEXTS) if self.search == "tree" else self.best
+
+    @property
+    def texts(self) -> int:
+        """Texts that are written before the best are kept."""
+        return self.n * self.texts_each
 
     def identity(self) -> dict[str, Any]:
         """Return, as JSON values, what a crystal depends on besides model, seed and its number.
 
-        Two spellings of one wish are one; `n` and `label` change no crystal.
+        Two spellings of one wish are one; `n` and `label` change no crystal, except that a tree
+        search with more texts goes another way.
         """
         request = self.request()
         same: dict[str, Any] = {
@@ -175,6 +202,10 @@ class Wish:
                 "top_p": self.top_p,
                 "guidance": self.guidance if self.asked else 1.0,
             }
+        if self.search != "none":
+            same["search"] = self.search
+        if self.search == "tree":
+            same["texts"] = self.texts
         return same
 
 
@@ -190,6 +221,21 @@ def method_of(name: str, where: str) -> Method:
     raise InputError(
         f"{where} {name}: no such method; choose one of {', '.join(METHODS)}."
         f"{nearest(name, METHODS)}"
+    )
+
+
+def search_of(name: str, where: str) -> Search:
+    """Return the search of that name.
+
+    Raises:
+        InputError: there is none; `where` stands before the reason.
+    """
+    for search in SEARCHES:
+        if search == name:
+            return search
+    raise InputError(
+        f"{where} {name}: no such search; choose one of {', '.join(SEARCHES)}."
+        f"{nearest(name, list(SEARCHES))}"
     )
 
 

@@ -1,73 +1,26 @@
-"""Looking for good crystals of one composition: over its formula units, or by tree search.
+"""Looking for good crystals by Monte Carlo tree search over the choices of the text.
 
-`search_formula_units` samples every number of formula units and ranks all by perplexity.
-`tree_search` is Monte Carlo tree search over the choices of the text (Coulom 2006; the selection
-rule is that of Silver et al., Nature 550, 354 (2017), doi:10.1038/nature24270): it spends its
-samples where earlier ones were rewarded. What is rewarded is up to the caller.
+It spends its samples where earlier ones were rewarded (Coulom 2006; the selection rule is that of
+Silver et al., Nature 550, 354 (2017), doi:10.1038/nature24270). What is rewarded is up to the
+caller.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from bondwright.crystals.checkpoint import LoadedModel
 from bondwright.crystals.dialect import Request
 from bondwright.crystals.dialects import dialect as dialect_by_name
 from bondwright.crystals.normaliser import normalise
-from bondwright.crystals.ranking import rank
-from bondwright.crystals.sampling import SamplingSettings, most_tokens, sample, write_texts
+from bondwright.crystals.sampling import SamplingSettings, most_tokens, write_texts
 from bondwright.crystals.sampling_text import Choice, Sample, Text
 from bondwright.errors import InputError
 
-FORMULA_UNITS = (1, 2, 3, 4, 6, 8)
 Reward = Callable[[Sample], float]
 """How good a sample is, from 0 to 1."""
-
-
-def search_formula_units(
-    model: LoadedModel,
-    request: Request,
-    conditions: Mapping[str, float | None],
-    each: int,
-    seed: int,
-    settings: SamplingSettings | None = None,
-    units: Sequence[int] = FORMULA_UNITS,
-) -> tuple[list[Sample], dict[int, str]]:
-    """Sample several numbers of formula units and rank all samples.
-
-    Args:
-        model: the model.
-        request: with a formula.
-        conditions: property -> value.
-        each: samples for each number of formula units.
-        seed: decides all random numbers.
-        settings: how tokens are chosen.
-        units: numbers of formula units to try.
-
-    Returns:
-        All samples, likeliest first, and for each number that cannot be the reason.
-
-    Raises:
-        InputError: no number of formula units is possible, or the request names no formula.
-    """
-    if request.formula is None:
-        raise InputError("a search over formula units needs a formula.")
-    dialect = dialect_by_name(model.dialect)
-    requests, refused = [], {}
-    for count in units:
-        one = replace(request, formula_units=count)
-        try:
-            dialect.grammar(one)
-        except InputError as error:
-            refused[count] = str(error)
-            continue
-        requests += [one] * each
-    if not requests:
-        raise InputError(f"no number of formula units is possible: {next(iter(refused.values()))}")
-    found = sample(model, requests, [conditions] * len(requests), seed, settings)
-    return rank(found), refused
 
 
 @dataclass(frozen=True)
@@ -136,7 +89,8 @@ def tree_search(
         model: the model.
         request: what the crystals have to be.
         conditions: property -> value.
-        reward: judges a finished sample, also one without a crystal; 0 to 1.
+        reward: judges a finished sample, also one without a crystal; 0 to 1. It is called in
+            the order of the samples' numbers, so it may remember earlier ones.
         seed: decides all random numbers.
         settings: how tokens are chosen; must be constrained.
         tree: how the tree is searched.

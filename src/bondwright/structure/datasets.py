@@ -97,6 +97,12 @@ def data_folder() -> Path:
     return user_data_folder()
 
 
+def structures_table() -> Path | None:
+    """Return the table of known crystals below the data folder, or None."""
+    table = data_folder() / "crystals" / "structures.csv.gz"
+    return table if table.is_file() else None
+
+
 def user_data_folder() -> Path:
     """Return the user's data folder: below XDG_DATA_HOME, else below ~/.local/share."""
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "bondwright"

@@ -17,7 +17,8 @@ from scipy import stats
 from bondwright.campaign.report.standing import hull_distance
 from bondwright.campaign.report.words import joined, number, quantity, with_unit
 from bondwright.campaign.view import CampaignView, CandidateView
-from bondwright.crystals.generate import NO_PARENT
+from bondwright.crystals.generate import USED_UP
+from bondwright.crystals.generate_wish import SEARCHES
 from bondwright.screen.verdict import Outcome
 
 SIGNIFICANCE = 0.05
@@ -127,7 +128,7 @@ def tally(
         stages: the funnel.
         everyone: key -> candidate of the whole campaign.
     """
-    # Where the known crystals are used up, ion exchange made nothing that could be judged.
+    # Where known crystals or texts are used up, nothing was made that could be judged.
     members = [c for c in members if not _used_up(c)]
     valid = [c for c in members if _passed(c, "validity")]
     new = _distinct(valid, "novelty", everyone)
@@ -171,11 +172,12 @@ def _settings(extra: dict[str, Any], seed: int | None) -> str:
         for name in _SETTINGS
         if isinstance(extra.get(name), int | float) and extra[name] != _USUAL[name]
     ]
-    return ", ".join([*said, f"seed {seed}"])
+    search = SEARCHES.get(extra.get("search", "none"), "")
+    return ", ".join([*([search] if search else []), *said, f"seed {seed}"])
 
 
 def _used_up(view: CandidateView) -> bool:
-    return view.candidate.problem is not None and view.candidate.problem.code == NO_PARENT
+    return view.candidate.problem is not None and view.candidate.problem.code in USED_UP
 
 
 def _passed(view: CandidateView, stage: str) -> bool:
