@@ -89,14 +89,25 @@ class Block(nn.Module):
         return changed
 
 
+class _Table(nn.Embedding):
+    """A table of vectors; without memory (device meta) it starts with no weights at all.
+
+    Drawing normal numbers there makes torch load its compiler: a second of every worker's start.
+    """
+
+    def reset_parameters(self) -> None:
+        if not self.weight.is_meta:
+            super().reset_parameters()
+
+
 class Network(nn.Module):
     """The language model of crystals."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.tokens = nn.Embedding(config.vocabulary, config.width)
-        self.positions = nn.Embedding(config.context, config.width)
+        self.tokens = _Table(config.vocabulary, config.width)
+        self.positions = _Table(config.context, config.width)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width, bias=config.bias)
@@ -119,6 +130,8 @@ class Network(nn.Module):
         """Draw the weights as GPT-2 does: outputs of blocks shrink with the number of them."""
         small = 0.02 / math.sqrt(2 * self.config.layers)
         for name, parameter in self.named_parameters():
+            if parameter.is_meta:
+                continue
             if parameter.ndim == 2:
                 last = name.endswith(("out.weight", "down.weight"))
                 nn.init.normal_(parameter, std=small if last else 0.02)
