@@ -164,6 +164,10 @@ def generate(
     if unconditional:
         wishes.append(Wish(unconditional, method=made_by, **common, **sampling))
     wishes += [Wish(n, method=method_of(name, "--against"), **common) for name in against or []]
+    if device != "cpu":
+        from bondwright.crystals.device import known_device
+
+        known_device(device)
     if screen is not None:
         if out is not None or batch is not None:
             raise InputError("--out and --batch belong to a table; leave them out with --screen.")

@@ -20,6 +20,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from bondwright.crystals.conditioning import KINDS, ConditionConfig
+from bondwright.crystals.device import usable_device
 from bondwright.crystals.network import Network, NetworkConfig
 from bondwright.crystals.normaliser import Normaliser
 from bondwright.errors import InputError
@@ -144,21 +145,6 @@ def load_model(
     if half:
         network = network.to(torch.bfloat16)
     return LoadedModel(network, text["dialect"], normalisers, text["card"], digest)
-
-
-def usable_device(device: str | torch.device) -> torch.device:
-    """Return the device, or refuse.
-
-    Raises:
-        InputError: there is no such device here.
-    """
-    try:
-        found = torch.device(device)
-        torch.empty(1, device=found)
-    except (RuntimeError, AssertionError) as error:  # AssertionError: torch built without CUDA
-        reason = str(error).splitlines()[0]
-        raise InputError(f"device {device!s} cannot be used ({reason}); try cpu.") from None
-    return found
 
 
 def build_network(config: NetworkConfig, tensors: Mapping[str, Tensor], source: Path) -> Network:

@@ -20,12 +20,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from bondwright.crystals.checkpoint import (
-    LoadedModel,
-    build_network,
-    config_from_json,
-    usable_device,
-)
+from bondwright.crystals.checkpoint import LoadedModel, build_network, config_from_json
+from bondwright.crystals.device import usable_device
 from bondwright.crystals.foreign_conditions import read_condition
 from bondwright.crystals.normaliser import Normaliser
 from bondwright.errors import InputError

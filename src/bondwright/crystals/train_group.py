@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from bondwright.crystals.checkpoint import usable_device
+from bondwright.crystals.device import usable_device
 
 
 @dataclass(frozen=True)
