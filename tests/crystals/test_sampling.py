@@ -55,6 +55,7 @@ def write(
     conditions: Sequence[dict[str, float | None]] | None = None,
     **more: Any,
 ) -> list[Sample]:
+    settings = settings or SamplingSettings(attempts=1)
     found = sampling.sample(
         model, requests, conditions or [{}] * len(requests), 5, settings, **more
     )
@@ -106,13 +107,13 @@ def plainly(
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [
-        (None, SamplingSettings(batch=4)),
-        (None, SamplingSettings(batch=3, temperature=0.7, top_k=3)),
-        (None, SamplingSettings(batch=5, temperature=1.4, top_p=0.8)),
-        ("prefix", SamplingSettings(batch=4)),
-        ("prefix", SamplingSettings(batch=4, guidance=2.5)),
-        ("prepend", SamplingSettings(batch=3, guidance=0.5)),
-        ("residual", SamplingSettings(batch=4, guidance=2.0)),
+        (None, SamplingSettings(attempts=1, batch=4)),
+        (None, SamplingSettings(attempts=1, batch=3, temperature=0.7, top_k=3)),
+        (None, SamplingSettings(attempts=1, batch=5, temperature=1.4, top_p=0.8)),
+        ("prefix", SamplingSettings(attempts=1, batch=4)),
+        ("prefix", SamplingSettings(attempts=1, batch=4, guidance=2.5)),
+        ("prepend", SamplingSettings(attempts=1, batch=3, guidance=0.5)),
+        ("residual", SamplingSettings(attempts=1, batch=4, guidance=2.0)),
     ],
 )
 def test_texts_are_those_of_the_plain_loop(kind: Kind | None, settings: SamplingSettings) -> None:
@@ -136,14 +137,20 @@ def test_batch_order_and_parts_do_not_matter(monkeypatch: pytest.MonkeyPatch) ->
     model = make_model("prefix")
     requests = ask(*[1, 4, 2, 4, 7, 1] * 5)
     conditions: list[dict[str, float | None]] = [{"gap": float(i % 4)} for i in range(30)]
-    expected = write(model, requests, SamplingSettings(batch=30), conditions)
+    expected = write(model, requests, SamplingSettings(attempts=1, batch=30), conditions)
     for batch in (1, 7):
-        assert _same(write(model, requests, SamplingSettings(batch=batch), conditions), expected)
-    part = write(model, requests[10:20], SamplingSettings(batch=4), conditions[10:20], first=10)
+        assert _same(
+            write(model, requests, SamplingSettings(attempts=1, batch=batch), conditions), expected
+        )
+    part = write(
+        model, requests[10:20], SamplingSettings(attempts=1, batch=4), conditions[10:20], first=10
+    )
     assert _same(part, expected[10:20])
     monkeypatch.setattr(sampling_rows, "RUN", 2)
     monkeypatch.setattr(sampling_rows, "TOGETHER", 8)
-    assert _same(write(model, requests, SamplingSettings(batch=9), conditions), expected)
+    assert _same(
+        write(model, requests, SamplingSettings(attempts=1, batch=9), conditions), expected
+    )
 
 
 def _same(left: Sequence[Sample], right: Sequence[Sample]) -> bool:
@@ -158,7 +165,7 @@ def _same(left: Sequence[Sample], right: Sequence[Sample]) -> bool:
 def test_another_seed_gives_other_texts() -> None:
     model, requests = make_model(), ask(*[2] * 12)
     one = write(model, requests)
-    other = list(sampling.sample(model, requests, [{}] * 12, 6))
+    other = list(sampling.sample(model, requests, [{}] * 12, 6, SamplingSettings(attempts=1)))
     assert {s.ids for s in one} != {s.ids for s in other}
     assert len({s.ids for s in one}) > 6
 
@@ -169,7 +176,9 @@ def test_frequencies_are_the_model_s() -> None:
     prompt = [*DIALECT.prompt(ask(2)[0]), TOKENS.index("=")]
     logits = model.network(torch.tensor([prompt]))[0, -1, 3:12].double() / 2.0
     expected = logits.softmax(0).numpy() * n
-    samples = write(model, ask(*[2] * n), SamplingSettings(temperature=2.0, max_tokens=4))
+    samples = write(
+        model, ask(*[2] * n), SamplingSettings(attempts=1, temperature=2.0, max_tokens=4)
+    )
     firsts = np.array([s.ids[3] - 3 for s in samples])
     seen = np.bincount(firsts, minlength=9)
     # 8 degrees of freedom: above 26.1 with probability 0.001; the seed is fixed.
@@ -178,7 +187,7 @@ def test_frequencies_are_the_model_s() -> None:
 
 def test_temperature_zero_takes_the_most_probable() -> None:
     model = make_model()
-    samples = write(model, ask(2, 2, 2), SamplingSettings(temperature=0))
+    samples = write(model, ask(2, 2, 2), SamplingSettings(attempts=1, temperature=0))
     assert len({s.ids for s in samples}) == 1
     first = model.network(torch.tensor([[12, 12, 13]]))[0, -1, 3:12].argmax() + 3
     assert samples[0].ids[3] == first
@@ -192,7 +201,7 @@ def test_the_limit_of_tokens_gives_unfinished() -> None:
     for s in samples:
         assert len(s.ids) <= 24
         assert (s.crystal is None) == (s.problem == "unfinished")
-    short = write(model, ask(3, 3), SamplingSettings(max_tokens=6))
+    short = write(model, ask(3, 3), SamplingSettings(attempts=1, max_tokens=6))
     assert [len(s.ids) for s in short] == [6, 6]
     with pytest.raises(InputError, match="prompt of request 1 has 30 tokens"):
         sampling.sample(model, ask(2, 30), [{}, {}], 0)
@@ -236,7 +245,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
         return feed(self, step, ids)
 
     monkeypatch.setattr(Network, "feed", small_only)
-    assert _same(write(model, requests, SamplingSettings(batch=16)), expected)
+    assert _same(write(model, requests, SamplingSettings(attempts=1, batch=16)), expected)
     assert refused == [16, 8]
 
     def never(self: Network, step: Any, ids: torch.Tensor) -> torch.Tensor:
@@ -271,6 +280,7 @@ def test_requests_are_refused_before_anything_is_computed(monkeypatch: pytest.Mo
         (SamplingSettings(top_p=0), "top-p"),
         (SamplingSettings(top_k=-1), "top-k"),
         (SamplingSettings(batch=0), "batch"),
+        (SamplingSettings(attempts=0), "attempts"),
         (SamplingSettings(guidance=math.nan), "guidance"),
     ]:
         with pytest.raises(InputError, match=message):
@@ -289,7 +299,7 @@ def test_progress_and_streaming() -> None:
         ask(*[2] * 9),
         [{}] * 9,
         0,
-        SamplingSettings(batch=2),
+        SamplingSettings(attempts=1, batch=2),
         lambda *a: told.append(a),
     )
     next(stream)
@@ -308,7 +318,7 @@ def test_beginnings_that_are_alike_are_read_once(monkeypatch: pytest.MonkeyPatch
         return feed(self, step, ids)
 
     monkeypatch.setattr(Network, "feed", counted)
-    samples = write(make_model(context=400), ask(*[20] * 30), SamplingSettings(batch=8))
+    samples = write(make_model(context=400), ask(*[20] * 30), SamplingSettings(attempts=1, batch=8))
     assert all(s.problem == "" for s in samples)
     # 21 certain tokens once, and of each text what follows, without the closing words.
     assert sum(read) == 21 + sum(len(s.ids) - 21 - 16 for s in samples)

@@ -12,8 +12,10 @@ from bondwright.crystals.checkpoint import LoadedModel
 from bondwright.crystals.crystal import to_atoms
 from bondwright.crystals.dialect import Request
 from bondwright.crystals.dialects import NAMES, dialect
+from bondwright.crystals.generate_cif import crystal_cif
 from bondwright.crystals.network import Network, NetworkConfig
-from bondwright.crystals.sampling import SamplingSettings, sample
+from bondwright.crystals.sampling import Sample, SamplingSettings, sample
+from bondwright.crystals.strict import reason_against
 
 REQUESTS = [
     Request(formula={"Ti": 1, "O": 2}, formula_units=4),
@@ -31,7 +33,9 @@ def test_every_text_is_a_crystal_as_asked(name: str) -> None:
     config = NetworkConfig(len(vocabulary.tokens), 1024, 1, 2, 32)
     model = LoadedModel(Network(config).eval(), name, (), {})
     asked = [request for request in REQUESTS for _ in range(4)]
-    samples = list(sample(model, asked, [{}] * len(asked), 0, SamplingSettings(batch=8)))
+    samples = list(
+        sample(model, asked, [{}] * len(asked), 0, SamplingSettings(attempts=1, batch=8))
+    )
     assert sorted(s.index for s in samples) == list(range(len(asked)))
     for one in samples:
         request = asked[one.index]
@@ -52,3 +56,31 @@ def test_every_text_is_a_crystal_as_asked(name: str) -> None:
             assert one.crystal.space_group == request.space_group
         assert 0 < one.tokens < len(one.ids)
         assert one.log_probability < 0
+
+
+def test_a_crystal_that_will_not_pass_is_begun_anew() -> None:
+    torch.manual_seed(1)
+    config = NetworkConfig(len(dialect("wyckoff").vocabulary.tokens), 256, 1, 2, 32)
+    model = LoadedModel(Network(config).eval(), "wyckoff", (), {})
+    asked = [Request(formula={"Ti": 1, "O": 2}, max_atoms=12)] * 40
+
+    def write(attempts: int, batch: int = 16) -> dict[int, Sample]:
+        settings = SamplingSettings(attempts=attempts, batch=batch)
+        return {s.index: s for s in sample(model, asked, [{}] * len(asked), 0, settings)}
+
+    once, often = write(1), write(5)
+    assert {s.attempts for s in once.values()} == {1}
+    for index, first in once.items():
+        last = often[index]
+        if not reason(first):
+            assert last.ids == first.ids
+        assert last.attempts == 5 if reason(last) else (last.attempts == 1) == (not reason(first))
+    passing = [sum(not reason(s) for s in made.values()) for made in (once, often)]
+    assert 0 < passing[0] < passing[1]
+    assert {i: s.ids for i, s in write(5, batch=40).items()} == {i: s.ids for i, s in often.items()}
+
+
+def reason(one: Sample) -> str:
+    """Why the funnel would reject a sample."""
+    assert one.crystal is not None
+    return reason_against(crystal_cif(one.crystal, "one"))

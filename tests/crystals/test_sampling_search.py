@@ -39,7 +39,9 @@ def test_perplexity() -> None:
 
 
 def test_ranking_puts_likely_crystals_first() -> None:
-    samples = write(make_model(context=24), ask(*[3] * 30), SamplingSettings(temperature=2.0))
+    samples = write(
+        make_model(context=24), ask(*[3] * 30), SamplingSettings(attempts=1, temperature=2.0)
+    )
     ranked = rank(samples)
     good = [s for s in ranked if s.crystal is not None]
     values = [perplexity(s.log_probability, s.tokens) or 0.0 for s in good]
@@ -77,8 +79,10 @@ def nines(sample: Sample) -> float:
 def test_tree_search_finds_what_is_rewarded() -> None:
     model, request = make_model(), ask(2)[0]
     tree = TreeSettings(simulations=200, together=8)
-    found = tree_search(model, request, {}, nines, 3, SamplingSettings(temperature=2.0), tree)
-    plain = write(model, [request] * 200, SamplingSettings(temperature=2.0))
+    found = tree_search(
+        model, request, {}, nines, 3, SamplingSettings(attempts=1, temperature=2.0), tree
+    )
+    plain = write(model, [request] * 200, SamplingSettings(attempts=1, temperature=2.0))
     assert found[0][1] > max(nines(s) for s in plain)
     # All it wrote, not only the best, is better: it went back to where rewards were.
     mean = sum(nines(s) for s in plain) / len(plain)
@@ -102,7 +106,7 @@ def test_tree_search_ends_when_there_are_no_more_texts() -> None:
     """Two digits and a limit of five tokens: 9 first digits times at most 10 second ones."""
     model, request = make_model(), Request()
     tree = TreeSettings(simulations=2000, width=10, certain=1.0, together=16)
-    settings = SamplingSettings(max_tokens=4, temperature=50.0)
+    settings = SamplingSettings(attempts=1, max_tokens=4, temperature=50.0)
     found = tree_search(model, request, {}, lambda s: 0.5, 0, settings, tree)
     assert {s.ids[2:4] for s, _ in found} == {(3 + a, 2 + b) for a in range(9) for b in range(10)}
 

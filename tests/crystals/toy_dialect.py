@@ -28,6 +28,8 @@ class ToyVocabulary:
 
 
 class ToyGrammar:
+    strained = False
+
     def __init__(self) -> None:
         self.done = False
         self._steps = self._text()

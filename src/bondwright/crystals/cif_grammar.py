@@ -77,6 +77,7 @@ class CifGrammar:
         if request.formula is not None:
             cells(request)  # say now what could not be met later
         self.done = False
+        self.strained = False  # no token is refused for distances, so that nothing is known of them
         self._steps = _text(spec, request)
         self._forced: Ids = ()
         self._place = 0

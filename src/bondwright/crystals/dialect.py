@@ -57,6 +57,10 @@ class Grammar(Protocol):
     def done(self) -> bool:
         """Whether the text is complete."""
 
+    @property
+    def strained(self) -> bool:
+        """Whether atoms already are, or will have to be, closer than the strict check allows."""
+
     def allowed(self) -> NDArray[np.int64]:
         """Ids that may come next, ascending; never empty before `done`."""
 

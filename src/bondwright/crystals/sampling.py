@@ -49,6 +49,8 @@ class SamplingSettings:
         guidance: 1 uses the condition as it was learned; above 1 it weighs more (the network is
             asked with and without condition, which takes twice the time).
         constrained: whether only tokens that can lead to a crystal as requested may come.
+        attempts: how often a text may be begun when constraints act: one whose atoms are too close
+            or whose symmetry is not as declared is begun anew; the last one stays in any case.
         batch: most texts at a time; fewer where memory does not suffice.
         max_tokens: most tokens of a text, prompt included; None for all that the network can read.
     """
@@ -58,6 +60,7 @@ class SamplingSettings:
     top_p: float = 1.0
     guidance: float = 1.0
     constrained: bool = True
+    attempts: int = 8
     batch: int = 128
     max_tokens: int | None = None
 
@@ -115,6 +118,7 @@ def sample(
             constrained=settings.constrained,
             limit=limit,
             seed=seed,
+            attempts=settings.attempts,
         )
 
     # Long ones first: the last texts to be finished then are short ones.
@@ -161,6 +165,8 @@ def _check(
         raise InputError(
             f"{len(requests)} requests but {len(conditions)} conditions; give one for each."
         )
+    if settings.attempts < 1:
+        raise InputError("the attempts at a text must be 1 or more.")
     if settings.batch < 1 or (settings.max_tokens is not None and settings.max_tokens < 1):
         raise InputError("the batch and the most tokens of a text must be 1 or more.")
     if settings.guidance != 1 and not model.normalisers:
@@ -224,12 +230,17 @@ class _Writing:
             ready = rows.begin(fresh) if fresh else rows.go_on([text for _, text in self._live])
             finished = self._choose(ready)
             fresh = {}
+            done = []
             for row in finished:
                 number, text = self._live[row]
+                if text.begin_again():
+                    fresh[row] = text
+                    continue
+                done.append(row)
                 self._given.add(number)
                 self._tell(text)
                 yield text
-            for row in sorted(finished, reverse=True):
+            for row in sorted(done, reverse=True):
                 if self._waiting:
                     fresh[row] = self._next(row)
                     continue

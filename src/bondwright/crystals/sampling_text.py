@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bondwright.crystals.crystal import Crystal
 from bondwright.crystals.dialect import Dialect, Request, Vocabulary
+from bondwright.crystals.sampling_flaw import flaw_of
 from bondwright.errors import InputError
 
 UNFINISHED = "unfinished"
@@ -29,6 +30,7 @@ class Sample:
             that the grammar left no choice about), as the model with its condition gives them at
             temperature 1, before constraints.
         tokens: how many were chosen.
+        attempts: texts that were begun for it, this one included.
     """
 
     index: int
@@ -38,6 +40,7 @@ class Sample:
     problem: str
     log_probability: float
     tokens: int
+    attempts: int = 1
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,8 @@ class Text:
         dialect: of the text.
         constrained: whether a grammar says what may come next.
         limit: most tokens, prompt included.
-        seed: of the run; with the index it decides all random numbers of this text.
+        seed: of the run; with the index and the attempt it decides all random numbers.
+        attempts: how often the text may be begun; see `begin_again`.
         chosen: tokens that are chosen beforehand, one for each choice, in order.
         record: whether to keep every choice with its alternatives, in `choices`.
     """
@@ -80,30 +84,64 @@ class Text:
         constrained: bool,
         limit: int,
         seed: int,
+        attempts: int = 1,
         chosen: Sequence[int] = (),
         record: bool = False,
     ) -> None:
         self.index, self.values = index, values
         self.record, self.choices = record, list[Choice]()
-        self._dialect, self._limit = dialect, limit
-        self._grammar = dialect.grammar(request) if constrained else None
+        self._request, self._dialect, self._limit = request, dialect, limit
+        self._constrained, self._seed = constrained, seed
+        self._attempt, self._attempts = 0, attempts if constrained else 1
         self._end = end_of_text(dialect.vocabulary)
-        self._random = np.random.Generator(np.random.PCG64([seed, index]))
-        self.allowed: NDArray[np.int64] | None = None
-        self.ids = list(dialect.prompt(request))
-        self.log_probability, self.chosen = 0.0, 0
-        check_room(len(self.ids), limit, index)
-        self._follow()
+        self._begin()
         for token in chosen:
             self._write(token)
             self._follow()
         self.certain = len(self.ids)
+
+    def _begin(self) -> None:
+        """Write the prompt and all that is certain after it."""
+        self._attempt += 1
+        first = self._attempt == 1
+        stream = [self._seed, self.index] if first else [self._seed, self.index, self._attempt]
+        self._random = np.random.Generator(np.random.PCG64(stream))
+        self._grammar = self._dialect.grammar(self._request) if self._constrained else None
+        self.allowed: NDArray[np.int64] | None = None
+        self.ids = list(self._dialect.prompt(self._request))
+        self.log_probability, self.chosen = 0.0, 0
+        check_room(len(self.ids), self._limit, self.index)
+        self._follow()
+        self.certain = len(self.ids)
         self.read = 0  # tokens that the network has seen
+
+    def begin_again(self) -> bool:
+        """Begin a finished text anew where its crystal is none, or flawed, and tries are left.
+
+        What remains of the model's distribution is the part that passes: rejection sampling.
+
+        Returns:
+            Whether it was begun anew.
+        """
+        if self._attempt >= self._attempts:
+            return False
+        crystal = None if self._strained else self._decoded()[0]
+        if crystal is not None and not flaw_of(crystal):
+            return False
+        self._begin()
+        return True
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will be written."""
-        return self._complete or len(self.ids) >= self._limit
+        """Whether nothing more will be written, unless it is begun anew."""
+        return self._complete or len(self.ids) >= self._limit or self._strained
+
+    @property
+    def _strained(self) -> bool:
+        """Whether the rest is not worth writing: the crystal will be flawed, and tries are left."""
+        if self._grammar is None or self._attempt >= self._attempts:
+            return False
+        return self._grammar.strained
 
     @property
     def _complete(self) -> bool:
@@ -130,12 +168,7 @@ class Text:
 
     def sample(self) -> Sample:
         """Return the finished text as a sample."""
-        crystal, problem = None, UNFINISHED
-        if self._complete:
-            try:
-                crystal, problem = self._dialect.decode(self.ids), ""
-            except InputError as error:
-                problem = f"malformed: {error}"
+        crystal, problem = self._decoded()
         return Sample(
             self.index,
             tuple(self.ids),
@@ -144,7 +177,17 @@ class Text:
             problem,
             self.log_probability,
             self.chosen,
+            self._attempt,
         )
+
+    def _decoded(self) -> tuple[Crystal | None, str]:
+        """Return the crystal, or what is wrong with the text."""
+        if not self._complete:
+            return None, UNFINISHED
+        try:
+            return self._dialect.decode(self.ids), ""
+        except InputError as error:
+            return None, f"malformed: {error}"
 
     def _write(self, token: int) -> None:
         if self._grammar is not None:

@@ -66,7 +66,8 @@ def sample_quality(
     training = network.training
     model = LoadedModel(network.eval(), dialect, tuple(normalisers), {})
     finished = valid = 0
-    for made in sample(model, requests, [{}] * len(requests), seed, SamplingSettings()):
+    once = SamplingSettings(attempts=1)  # the model's own quality
+    for made in sample(model, requests, [{}] * len(requests), seed, once):
         if made.crystal is not None:
             finished += 1
             valid += _is_valid(made.crystal)

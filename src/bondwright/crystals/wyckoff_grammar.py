@@ -38,7 +38,8 @@ class WyckoffGrammar:
 
     def __init__(self, request: Request) -> None:
         wish = understand(request)
-        self._steps = _write(wish)
+        self._places: list[Places] = []
+        self._steps = _write(wish, self._places)
         self._allowed: Ids = next(self._steps)
         self._done = False
         for token in _prompt(wish)[1:]:
@@ -48,6 +49,11 @@ class WyckoffGrammar:
     def done(self) -> bool:
         """Whether the text is complete."""
         return self._done
+
+    @property
+    def strained(self) -> bool:
+        """Whether atoms had to be put closer than the strict check allows."""
+        return any(places.strained for places in self._places)
 
     def allowed(self) -> Ids:
         """Return the ids that may come next, ascending."""
@@ -90,14 +96,20 @@ def _prompt(wish: Wish) -> list[int]:
     return ids
 
 
-def _write(wish: Wish) -> Steps:
-    """Follow a whole text after its begin: yield what may come next, be sent what came."""
+def _write(wish: Wish, placed: list[Places]) -> Steps:
+    """Follow a whole text after its begin: yield what may come next, be sent what came.
+
+    Args:
+        wish: what the crystal has to be.
+        placed: the atoms are added, once there is a cell for them.
+    """
     formula: dict[str, int] = {}
     units = yield from _formula(wish, formula)
     totals = {element: count * units for element, count in formula.items()}
     group = yield from _group(wish, tuple(sorted(totals.values())))
     lattice = yield from write_lattice(group, sum(totals.values()))
-    yield from _sites(group, totals, lattice)
+    placed.append(Places(group, lattice))
+    yield from _sites(group, totals, placed[0])
     yield np.array([VOCABULARY.end], dtype=np.int64)
 
 
@@ -164,9 +176,9 @@ def _group(wish: Wish, totals: tuple[int, ...]) -> Generator[Ids, int, int]:
     return token - VOCABULARY.ids["group"].start + 1
 
 
-def _sites(group: int, totals: dict[str, int], lattice: NDArray[np.float64]) -> Steps:
+def _sites(group: int, totals: dict[str, int], places: Places) -> Steps:
     """Let all atoms find their places."""
-    known, places = outline(group), Places(group, lattice)
+    known = outline(group)
     used = 0
     waiting = list(totals.values())
     for element, count in totals.items():
@@ -212,16 +224,19 @@ class _Waiting:
         Arguments as in `next_positions`.
         """
         offered = next_positions(self._group, used, last, count, self._later)
-        if len(offered) == 1:
-            return offered
         all_positions = positions(self._group)
+        if len(offered) == 1 and all_positions[offered[0]].free:
+            return offered  # its coordinates will tell
         for k in offered:
             if not self._crowded >> k & 1 and places.crowded(self.number, all_positions[k]):
                 self._crowded |= 1 << k
         if not self._crowded:
             return offered
         roomy = next_positions(self._group, used, last, count, self._later, self._crowded)
-        return roomy or tuple(k for k in offered if not self._crowded >> k & 1) or offered
+        if roomy:
+            return roomy
+        places.strained = True
+        return tuple(k for k in offered if not self._crowded >> k & 1) or offered
 
 
 def _coordinate(open_values: NDArray[np.bool_]) -> Generator[Ids, int, int]:

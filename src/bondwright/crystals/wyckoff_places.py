@@ -62,9 +62,13 @@ class Places:
     Args:
         space_group: International Tables number.
         lattice: (3, 3) cell vectors, rows in Å.
+
+    Attributes:
+        strained: whether some atoms had to be put closer than the limits.
     """
 
     def __init__(self, space_group: int, lattice: Floats) -> None:
+        self.strained = False
         self._space_group = space_group
         self._lattice = lattice
         # Distances (Å) between the lattice planes that cut each axis.
@@ -104,6 +108,7 @@ class Places:
         vectors = self._vectors(number, place, known)
         closed = self._closed(vectors)
         while closed.all():
+            self.strained = True
             vectors = replace(vectors, limits=vectors.limits * _SHRINK)
             closed = self._closed(vectors)
         return ~closed

@@ -1,0 +1,54 @@
+"""What no token shows: whether a whole crystal passes the geometric part of the strict check."""
+
+from __future__ import annotations
+
+from bondwright.crystals.crystal import Crystal, to_atoms
+from bondwright.errors import InputError
+from bondwright.screen.validity import ValiditySettings
+from bondwright.screen.validity_geometry import check_contacts, check_space_group, check_volume
+from bondwright.structure.candidate import Declared
+
+MALFORMED, VOLUME, SHORT_CONTACT = "malformed", "volume", "short-contact"
+SPACE_GROUP = "space-group"
+
+
+def flaw_of(crystal: Crystal) -> str:
+    """Return why a crystal will not pass the strict validity check; "" where it will.
+
+    Looked at is what a grammar cannot promise: atoms may be too close where none of the Wyckoff
+    positions left has room in the cell that was written before them, and sites may lie so that
+    the crystal is more symmetric than it says.
+
+    Args:
+        crystal: as decoded; composition, multiplicities and metric are taken for granted.
+
+    Returns:
+        "", "malformed" (a cell or site that is none), or what `screen.validity` calls it:
+        "volume", "short-contact", "space-group".
+    """
+    limits = ValiditySettings()
+    try:
+        atoms = to_atoms(crystal)
+    except InputError:
+        return MALFORMED
+    if not check_volume(
+        atoms,
+        None,
+        smallest_A3=limits.smallest_volume_A3,
+        largest_A3=limits.largest_volume_A3,
+        tolerance=limits.volume_tolerance,
+    )["passed"]:
+        return VOLUME
+    if not check_contacts(
+        atoms,
+        factor=limits.contact_factor,
+        f_block_factor=limits.f_block_contact_factor,
+        floor_A=limits.floor_A,
+        hydrogen_floor_A=limits.hydrogen_floor_A,
+    )["passed"]:
+        return SHORT_CONTACT
+    declared = Declared(space_group_number=crystal.space_group)
+    for symprec in limits.symprecs_A:  # one after the other: mostly the first one answers
+        if check_space_group(atoms, declared, symprecs=(symprec,))["passed"] is not False:
+            return ""
+    return SPACE_GROUP
