@@ -20,7 +20,9 @@ from bondwright.screen.validity import check_validity
 from bondwright.screen.verdict import Outcome
 from bondwright.structure.read import read_candidates
 
-EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "tio2"
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+CONTROLS = EXAMPLES / "tio2" / "controls"
+TEXTS = EXAMPLES / "tio2-texts"
 
 # space group, measured density in g/cm3 (Deer, Howie & Zussman, Rock-Forming Minerals: 4.23-4.25,
 # 3.89-3.90 and 4.12-4.14), and the mean of the six Ti-O bonds in Å (Meagher & Lager 1979; Horn et
@@ -33,7 +35,7 @@ MINERALS = {
 
 
 def rows() -> list[dict[str, str]]:
-    with (EXAMPLE / "candidates.csv").open(newline="", encoding="utf-8") as file:
+    with (TEXTS / "candidates.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -49,20 +51,20 @@ def bonds_per_metal(atoms: Atoms) -> tuple[float, float]:
 
 
 def test_committed_files_are_what_the_script_writes(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, EXAMPLE / "make_candidates.py", tmp_path], check=True)
+    subprocess.run([sys.executable, TEXTS / "make_candidates.py", tmp_path], check=True)
     written = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
     assert [str(p) for p in written] == [
-        "candidates.csv",
-        *(f"controls/{name}.cif" for name in sorted(MINERALS)),
+        "tio2-texts/candidates.csv",
+        *(f"tio2/controls/{name}.cif" for name in sorted(MINERALS)),
     ]
     for name in written:
-        assert (tmp_path / name).read_bytes() == (EXAMPLE / name).read_bytes(), name
+        assert (tmp_path / name).read_bytes() == (EXAMPLES / name).read_bytes(), name
 
 
 @pytest.mark.parametrize("name", MINERALS)
 def test_controls_are_the_minerals(name: str) -> None:
     number, density, bond = MINERALS[name]
-    text = (EXAMPLE / "controls" / f"{name}.cif").read_text(encoding="utf-8")
+    text = (CONTROLS / f"{name}.cif").read_text(encoding="utf-8")
     atoms = atoms_of(text)
     found = spglib.get_symmetry_dataset(
         (atoms.cell[:], atoms.get_scaled_positions(), atoms.numbers), symprec=1e-3
@@ -101,11 +103,12 @@ def test_arms_are_dealt_out_evenly_and_by_lot() -> None:
     assert (np.diff(asked) != 0).mean() < 0.9  # not one after the other
 
 
-def test_campaign_file_names_files_that_exist() -> None:
-    campaign = tomllib.loads((EXAMPLE / "campaign.toml").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", ["tio2", "tio2-texts"])
+def test_campaign_files_name_files_that_exist(name: str) -> None:
+    campaign = tomllib.loads((EXAMPLES / name / "campaign.toml").read_text(encoding="utf-8"))
     header = rows()[0].keys()
     for entry in campaign["input"]:
-        assert all((EXAMPLE / name).is_file() for name in entry["files"])
+        assert all((EXAMPLES / name / file).is_file() for file in entry["files"])
         assert set(entry.get("asked_columns", {}).values()) <= header
 
 
@@ -136,7 +139,7 @@ REASONS = {
 def test_each_fault_is_found_and_nothing_else_is_called_faulty() -> None:
     """Faults 1, 4, 6-8, 12-14 and 16-18, on the way every candidate takes."""
     found: dict[str, str] = {}
-    for candidate in read_candidates(EXAMPLE / "candidates.csv", column="cif"):
+    for candidate in read_candidates(TEXTS / "candidates.csv", column="cif"):
         verdict = None if candidate.problem else check_validity(candidate)
         reason = candidate.problem.code if verdict is None else verdict.reason
         if reason:
@@ -149,7 +152,7 @@ def test_each_fault_is_found_and_nothing_else_is_called_faulty() -> None:
 
 @pytest.mark.parametrize("name", MINERALS)
 def test_controls_pass_validity(name: str) -> None:
-    (candidate,) = read_candidates(EXAMPLE / "controls" / f"{name}.cif", control=True)
+    (candidate,) = read_candidates(CONTROLS / f"{name}.cif", control=True)
     verdict = check_validity(candidate)
     assert verdict.outcome is Outcome.PASSED
     assert verdict.details["published"]["valid"]

@@ -1,9 +1,9 @@
-"""Write the example's candidates and controls; the same files for the same seed.
+"""Write this example's candidates and the controls; the same files for the same seed.
 
-    python examples/tio2/make_candidates.py [folder]
+    python examples/tio2-texts/make_candidates.py [folder]
 
-`controls/` holds the three minerals as the literature gives them. `candidates.csv` holds what a
-generator asked for TiO2 might write: distorted and copied minerals, frameworks known from other
+Below the folder (of all examples), `tio2/controls/` holds the three minerals as the literature
+gives them, and `tio2-texts/candidates.csv` what a generator asked for TiO2 might write: distorted and copied minerals, frameworks known from other
 compounds, random symmetric arrangements, and texts with a fault. Each row was "asked" for a band
 gap of 1.5 or 4.5 eV, dealt out by lot in pairs of neighbours, so that both arms hold the same
 kinds: this generator ignores the wish, and the report should say that asking had no effect.
@@ -296,15 +296,17 @@ def _without_operations(text: str) -> str:
 
 def main(folder: Path) -> None:
     """Write controls and candidates below `folder`."""
-    (folder / "controls").mkdir(parents=True, exist_ok=True)
+    controls, candidates = folder / "tio2" / "controls", folder / "tio2-texts" / "candidates.csv"
+    controls.mkdir(parents=True, exist_ok=True)
+    candidates.parent.mkdir(exist_ok=True)
     for mineral in MINERALS:
-        path = folder / "controls" / f"{mineral.name}.cif"
+        path = controls / f"{mineral.name}.cif"
         path.write_text(write_crystal(mineral), encoding="utf-8")
     rng = np.random.default_rng(SEED)
     rows = [*distorted(rng), *copies(), *frameworks(), *random_crystals(rng), *faulty()]
     lot = random.Random(SEED)
     asked = [gap for _ in rows[::2] for gap in lot.sample(ASKED_GAPS_EV, 2)][: len(rows)]
-    with (folder / "candidates.csv").open("w", newline="", encoding="utf-8") as file:
+    with candidates.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["name", "kind", "asked_band_gap", "cif"])
         writer.writerows(
@@ -313,4 +315,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent)
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent)
