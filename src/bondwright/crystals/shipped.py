@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from bondwright.crystals.checkpoint import LoadedModel
 
 SHIPPED = "shipped"
+DEFAULT = "wyckoff"
+"""Name of the shipped model that "shipped" means; others are asked for by their names."""
 MODELS = Path(__file__).parent / "models"
 _CARD = "model.json"
 
@@ -59,19 +61,24 @@ def shipped_models() -> dict[str, Path]:
 
 
 def model_place(said: str) -> Path:
-    """Return where a model is: "shipped", the name of a shipped one, a folder or a file.
+    """Return where a model is.
+
+    Args:
+        said: "shipped" for the default one, the name of a shipped one, a folder or a file. A
+            folder or file of the same name comes before a shipped model.
 
     Raises:
         InputError: there is none.
     """
     there = shipped_models()
+    if said == SHIPPED and DEFAULT in there:
+        return there[DEFAULT]
     if said == SHIPPED:
-        if not there:
-            raise InputError(
-                "no model is shipped with this installation; name the folder of one (--model), "
-                "train one with `bondwright train crystals`, or take another --method."
-            )
-        return next(iter(there.values()))
+        others = f" under its usual name; there are {', '.join(there)}" if there else ""
+        raise InputError(
+            f"no model is shipped with this installation{others}; name one (--model), train one "
+            "with `bondwright train crystals`, or take another --method."
+        )
     place = Path(said).expanduser()
     if said in there and not place.exists():
         return there[said]
