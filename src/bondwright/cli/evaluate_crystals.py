@@ -87,6 +87,9 @@ def crystals(
     ] = "auto",
     temperature: Annotated[float, typer.Option(help="Of sampling.")] = 1.0,
     top_k: Annotated[int, typer.Option(help="Choose among so many tokens; 0: all.")] = 0,
+    attempts: Annotated[
+        int, typer.Option(min=1, help="Texts begun for a crystal that passes the strict check.")
+    ] = 8,
     top_p: Annotated[float, typer.Option(help="Choose among this share of probability.")] = 1.0,
     guidance: Annotated[float, typer.Option(help="Weight of the condition; 1: as learned.")] = 1.0,
     batch: Annotated[int, typer.Option(min=1, help="Texts written at a time.")] = 128,
@@ -132,7 +135,12 @@ def crystals(
         relax=relax,
         seed=seed,
         sampling=SamplingSettings(
-            temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance, batch=batch
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            guidance=guidance,
+            attempts=attempts,
+            batch=batch,
         ),
         stability=StabilitySettings(
             potential=potential, hull=hull, threshold_eV_per_atom=threshold
@@ -187,8 +195,8 @@ def show(summary: Mapping[str, Any]) -> None:
 
 def _show_arms(arms: Mapping[str, Any]) -> None:
     head = ["", "samples", "grammatical", "composition exact", "valid (published)"]
-    head += ["valid (strict)", "unique", "new to training", "new to reference"]
-    names = ["grammatical", "composition_exact", "published", "strict", "unique"]
+    head += ["valid (strict)", "at once", "unique", "new to training", "new to reference"]
+    names = ["grammatical", "composition_exact", "published", "strict", "strict_at_once", "unique"]
     names += ["novel_against_training", "novel_against_reference"]
     rows = [
         [name, f"{a['samples']:,}", *(_percent(a.get(figure)) for figure in names)]

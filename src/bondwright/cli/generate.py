@@ -92,6 +92,14 @@ def generate(
     guidance: Annotated[
         float, typer.Option(help="Weight of what is asked for: 1 as learned, above 1 more.")
     ] = 1.0,
+    attempts: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Begin a crystal anew, up to so many times in all, whose atoms are too close or "
+            "whose symmetry is not as declared; 1: keep what comes first.",
+        ),
+    ] = 8,
     best: Annotated[
         int,
         typer.Option(metavar="K", help="Make K times as many and keep the n likeliest."),
@@ -157,6 +165,7 @@ def generate(
         "top_k": top_k,
         "top_p": top_p,
         "guidance": guidance,
+        "attempts": attempts,
         "best": best,
         "search": search_of(search, "--search"),
     }

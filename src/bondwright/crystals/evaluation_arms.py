@@ -164,7 +164,12 @@ class Sampler:
             )
             yield [
                 _row(arm, s.index, arm.requests[s.index], s.crystal, s.problem)
-                | {"log_probability": s.log_probability, "tokens": s.tokens, "text": s.text}
+                | {
+                    "log_probability": s.log_probability,
+                    "tokens": s.tokens,
+                    "attempts": s.attempts,
+                    "text": s.text,
+                }
                 | ({"cif": s.text} if self.model.dialect != "wyckoff" else {})
                 for s in samples
             ]
@@ -206,6 +211,7 @@ def _row(
         "cif": None,
         "log_probability": None,
         "tokens": None,
+        "attempts": None,
         "parent": None,
     }
     if crystal is not None:

@@ -103,6 +103,7 @@ def _judge(
         "published_tests": None,
         "log_probability": sample["log_probability"],
         "tokens": sample["tokens"],
+        "attempts": sample["attempts"],
         "parent": sample["parent"],
         "cif": sample["cif"],
     }
@@ -173,6 +174,7 @@ def validity_figures(rows: Sequence[Row]) -> dict[str, Any]:
         "composition_exact": share(sum(asked), len(asked)),
         "readable": share(sum(row["readable"] for row in rows), total),
         "strict": share(sum(row["strict"] for row in rows), total),
+        "strict_at_once": share(sum(_at_once(row) for row in rows), total),
         "published": share(sum(row["published"] is True for row in rows), total),
         "published_untested": sum(row["published"] is None for row in rows),
         "charge_balanced": share(sum(row.get("charge_balanced") is True for row in rows), total),
@@ -183,6 +185,11 @@ def validity_figures(rows: Sequence[Row]) -> dict[str, Any]:
         ),
         "median_perplexity": _median_perplexity(rows),
     }
+
+
+def _at_once(row: Row) -> bool:
+    """Tell whether the first text that was written for a sample is strictly valid."""
+    return bool(row["strict"]) and row["attempts"] in (None, 1)
 
 
 def _counted(words: Any) -> dict[str, int]:

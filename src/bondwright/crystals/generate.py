@@ -50,6 +50,7 @@ class Made:
         tokens: how many were chosen.
         parent: the known crystal that it was made from; "" for none.
         reward: that a tree search gave it, 0 to 1; None where there was no such search.
+        attempts: texts that were begun for it; None for a baseline.
     """
 
     number: int
@@ -60,6 +61,7 @@ class Made:
     tokens: int | None = None
     parent: str = ""
     reward: float | None = None
+    attempts: int | None = None
 
 
 def make(
@@ -120,6 +122,7 @@ def row_of(arm: Arm, made: Made) -> dict[str, Any]:
         "tokens": made.tokens,
         "perplexity": perplexity(made.log_probability, made.tokens),
         "reward": made.reward,
+        "attempts": made.attempts,
         "method": wish.method,
         "generator": arm.maker,
         "request": wish.words,
@@ -140,6 +143,7 @@ def row_of(arm: Arm, made: Made) -> dict[str, Any]:
             "top_k": wish.top_k,
             "top_p": wish.top_p,
             "guidance": wish.guidance,
+            "most_attempts": wish.attempts,
             "best_of": wish.texts_each,
             "search": wish.search,
         }
@@ -199,6 +203,7 @@ def _by_model(
         top_k=wish.top_k,
         top_p=wish.top_p,
         guidance=wish.guidance if wish.asked else 1.0,
+        attempts=wish.attempts,
         batch=batch,
     )
     model = _loaded(facts.place, facts.sha256, device)
@@ -230,7 +235,13 @@ def _by_search(
 
 def _made(number: int, found: Sample) -> Made:
     return Made(
-        number, found.crystal, found.problem, found.text, found.log_probability, found.tokens
+        number,
+        found.crystal,
+        found.problem,
+        found.text,
+        found.log_probability,
+        found.tokens,
+        attempts=found.attempts,
     )
 
 

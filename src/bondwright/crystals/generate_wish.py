@@ -58,6 +58,8 @@ class Wish:
         top_k: choose among so many tokens only; 0: all.
         top_p: choose among the likeliest tokens that make up this share; 1: all.
         guidance: by how much the asked values are exaggerated; 1: not at all.
+        attempts: how often a crystal may be begun anew whose atoms are too close, or whose symmetry
+            is not the one it declares; 1 keeps what the model writes first.
         best: make so many times `n`, and keep the `n` that the model finds likeliest.
         search: "formula-units" shares the texts out to the possible numbers of formula units and
             keeps the `n` likeliest; "tree" spends them where earlier ones were rewarded, and
@@ -80,6 +82,7 @@ class Wish:
     top_k: int = 0
     top_p: float = 1.0
     guidance: float = 1.0
+    attempts: int = 8
     best: int = 1
     search: Search = "none"
     seed: int | None = None
@@ -94,6 +97,7 @@ class Wish:
         _within("n", self.n, 1, 10_000_000)
         _within("max_atoms", self.max_atoms, 1, 1000)
         _within("best", self.best, 1, 1000)
+        _within("attempts", self.attempts, 1, 1000)
         _within("top_k", self.top_k, 0, 1_000_000)
         _within("temperature", self.temperature, 0, 100)
         _within("top_p", self.top_p, 0.01, 1)
@@ -201,6 +205,7 @@ class Wish:
                 "top_k": self.top_k,
                 "top_p": self.top_p,
                 "guidance": self.guidance if self.asked else 1.0,
+                "attempts": self.attempts,
             }
         if self.search != "none":
             same["search"] = self.search

@@ -22,8 +22,15 @@ from bondwright.crystals.generate_wish import SEARCHES
 from bondwright.screen.verdict import Outcome
 
 SIGNIFICANCE = 0.05
-_SETTINGS = ("temperature", "top_k", "top_p", "guidance", "best_of")
-_USUAL = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "guidance": 1.0, "best_of": 1}
+_SETTINGS = ("temperature", "top_k", "top_p", "guidance", "most_attempts", "best_of")
+_USUAL = {
+    "temperature": 1.0,
+    "top_k": 0,
+    "top_p": 1.0,
+    "guidance": 1.0,
+    "most_attempts": 8,
+    "best_of": 1,
+}
 _Z = 1.96  # standard deviations on either side of 95 %
 
 
