@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +143,25 @@ def test_prepared_data_are_taken_as_they_are_until_something_changes(
         json.loads((other / "dataset.json").read_text())["outcomes"]["too-long"]
         > (prepared.card["outcomes"]["too-long"])
     )
+
+
+@pytest.mark.data
+def test_sources_are_left_out_and_what_is_encoded_is_not_encoded_again(
+    table: Path, prepared: Prepared
+) -> None:
+    folder = table.parent / "without"
+    pieces = next((table.parent / "data").glob("encoded-*"))
+    shutil.copytree(pieces, folder / pieces.name)
+    before = {path: path.stat().st_mtime_ns for path in (folder / pieces.name).iterdir()}
+    assert prepare([table], folder, replace(SETTINGS, exclude=("jarvis",)))
+    assert {p: p.stat().st_mtime_ns for p in (folder / pieces.name).iterdir()} == before
+    sources = pd.read_csv(table).set_index("id")["source"]
+    rows = pq.read_table(folder / ROWS).to_pandas().set_index("name")
+    left_out = rows[rows["outcome"] == "excluded-source"]
+    assert len(left_out) > 3
+    assert set(left_out["reason"]) == {"jarvis"}
+    assert set(sources[left_out.index]) == {"jarvis"}
+    assert "jarvis" not in set(sources[rows.index[rows["outcome"] == "kept"]])
 
 
 @pytest.mark.data
