@@ -19,8 +19,8 @@ from bondwright.crystals.random_crystals import (
     check,
     random_crystal,
     random_crystals,
-    usual_volume,
 )
+from bondwright.crystals.usual_volume import usual_volume
 from bondwright.errors import InputError
 from bondwright.screen.validity import ValiditySettings
 from bondwright.structure.neighbours import neighbour_pairs

@@ -12,6 +12,7 @@ from ase import Atoms
 
 from bondwright.crystals.crystal import Crystal, from_atoms, to_atoms
 from bondwright.crystals.dialect import Request
+from bondwright.crystals.usual_volume import usual_volume
 from bondwright.crystals.wyckoff_text import WyckoffDialect
 from bondwright.errors import InputError
 from bondwright.structure.cif import parse_cif
@@ -115,22 +116,22 @@ def test_a_full_description_leaves_no_choice_but_numbers() -> None:
 
 @pytest.mark.parametrize("group", [1, 2, 14, 62, 139, 160, 186, 221])
 def test_every_walk_has_a_possible_volume(group: int) -> None:
-    volumes = []
+    volumes, usual = [], []
     for seed in range(25):
         atoms = to_atoms(DIALECT.decode(walk(Request(space_group=group, max_atoms=24), seed)))
         volumes.append(atoms.cell.volume / len(atoms))
+        usual.append(atoms.cell.volume / usual_volume(Counter(atoms.get_chemical_symbols())))
     assert min(volumes) >= 4.0  # the window of the strict validity check
     assert max(volumes) <= 250.0
+    assert 0.7 <= min(usual) < max(usual) <= 2.0
 
 
-@pytest.mark.parametrize(("whole", "decimals"), [("1Å", range(60, 100)), ("6Å", range(30))])
+@pytest.mark.parametrize(("whole", "decimals"), [("2Å", range(29, 100)), ("3Å", range(22))])
 def test_all_possible_volumes_are_open(whole: str, decimals: range) -> None:
-    grammar = DIALECT.grammar(Request(formula={"Po": 1}, formula_units=1, space_group=221))
-    assert [DIALECT.vocabulary.tokens[t] for t in grammar.allowed()] == [
-        f"{n}Å" for n in range(1, 7)
-    ]
+    grammar = DIALECT.grammar(Request(formula={"Al": 1}, formula_units=1, space_group=221))
+    assert [DIALECT.vocabulary.tokens[t] for t in grammar.allowed()] == ["2Å", "3Å"]
     grammar.advance(DIALECT.vocabulary.id_of[whole])
-    # 1.60 and 6.29 cubed are 4.1 and 249 Å³.
+
     assert [int(DIALECT.vocabulary.tokens[token]) for token in grammar.allowed()] == [*decimals]
 
 

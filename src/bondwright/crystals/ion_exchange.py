@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from bondwright.crystals.crystal import Crystal, from_atoms, ordered, to_atoms
 from bondwright.crystals.dialect import Request
 from bondwright.crystals.evaluation_known import Formula, Known, KnownRow, reduced
-from bondwright.crystals.random_crystals import usual_volume
+from bondwright.crystals.usual_volume import usual_volume
 from bondwright.errors import InputError
 from bondwright.screen.novelty_cells import ReducedCell, reduce_cell
 from bondwright.screen.novelty_match import Tolerances, same_crystal

@@ -107,7 +107,7 @@ def _write(wish: Wish, placed: list[Places]) -> Steps:
     units = yield from _formula(wish, formula)
     totals = {element: count * units for element, count in formula.items()}
     group = yield from _group(wish, tuple(sorted(totals.values())))
-    lattice = yield from write_lattice(group, sum(totals.values()))
+    lattice = yield from write_lattice(group, totals)
     placed.append(Places(group, lattice))
     yield from _sites(group, totals, placed[0])
     yield np.array([VOCABULARY.end], dtype=np.int64)

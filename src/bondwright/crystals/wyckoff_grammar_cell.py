@@ -1,18 +1,20 @@
 """Constrained decoding of a cell: lengths and angles that give the atoms a possible volume.
 
 Every parameter is offered only with values that the later ones can complete to a volume within the
-limits of the strict validity check. The first edge alone says little; the last one says it all.
+limits of the strict validity check, and not far from what such atoms usually take. The first edge
+alone says little; the last one says it all.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bondwright.crystals.usual_volume import usual_volume
 from bondwright.crystals.wyckoff_cell import cell_of, free_parameters, volume_factor
 from bondwright.crystals.wyckoff_vocabulary import ANGLES, LENGTHS, VOCABULARY
 from bondwright.screen.validity import ValiditySettings
@@ -30,19 +32,23 @@ _LONGEST = LENGTHS.stop - 0.01
 _FLATTEST = 0.35
 """Volume of the flattest cell offered, with edges of 1; 164 known triclinic crystals have 0.71."""
 
+_UNUSUAL = 0.7, 2.0
+"""Least and most volume, in usual volumes: 99.5 % of 46,345 known crystals lie between."""
+
 _SPARE = 1.02
 """The edges span so much more than the smallest volume, so that whole degrees near 90 are open."""
 
 
-def write_lattice(group: int, atoms: int) -> Generator[Ids, int, NDArray[np.float64]]:
+def write_lattice(group: int, atoms: Mapping[str, int]) -> Generator[Ids, int, NDArray[np.float64]]:
     """Let the free cell parameters be written; return the lattice (rows in Å).
 
     Args:
         group: International Tables number.
-        atoms: in the conventional cell.
+        atoms: element -> atoms in the conventional cell.
     """
-    limits = ValiditySettings()
-    smallest, largest = limits.smallest_volume_A3 * atoms, limits.largest_volume_A3 * atoms
+    limits, count, usual = ValiditySettings(), sum(atoms.values()), usual_volume(atoms)
+    smallest = max(limits.smallest_volume_A3 * count, _UNUSUAL[0] * usual)
+    largest = min(limits.largest_volume_A3 * count, _UNUSUAL[1] * usual)
     free, powers, volume = free_parameters(group), _powers(group), _unit_volume(group)
     values: list[float] = []
     for edge, power in enumerate(powers):
