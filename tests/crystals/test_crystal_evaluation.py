@@ -35,7 +35,7 @@ from bondwright.crystals.evaluation_arms import EXCHANGE, RANDOM, REAL, Arm, Sam
 from bondwright.crystals.evaluation_held_out import held_out
 from bondwright.crystals.evaluation_known import KnownSource, load_known, read_known
 from bondwright.crystals.evaluation_novelty import novelty_figures, novelty_rows, training_index
-from bondwright.crystals.evaluation_records import Row
+from bondwright.crystals.evaluation_records import Going, Row
 from bondwright.crystals.evaluation_stability import relax_some, stability_figures
 from bondwright.crystals.evaluation_validity import judge, validity_figures
 from bondwright.crystals.network import Network, NetworkConfig
@@ -263,7 +263,13 @@ def test_an_evaluation_from_end_to_end(
     rule = Splits(test=0.3)  # so that three held-out salts are there
     model = replace(model, card={"data": {"splits": rule.to_json(), "made_from": {"files": []}}})
     sets = {"others": KnownSource((table,))}
+    # Stopped when the first samples have landed; what is there is kept, and said to be a part.
+    soon = Going(stop=lambda: any((tmp_path / "samples").rglob("*.parquet")))
+    assert evaluate(model, table, settings, tmp_path, sets=sets, going=soon)["complete"] is False
+    assert json.loads((tmp_path / "summary.json").read_text())["complete"] is False
+    first = {p: p.stat().st_mtime_ns for p in (tmp_path / "samples").rglob("*.parquet")}
     summary = evaluate(model, table, settings, tmp_path, sets=sets)
+    assert {path: path.stat().st_mtime_ns for path in first} == first != {}
     assert summary["complete"] is True
     assert "not among the files" in summary["warnings"][0]
     assert json.loads((tmp_path / "summary.json").read_text()) == json.loads(
@@ -282,7 +288,15 @@ def test_an_evaluation_from_end_to_end(
         # Held-out rock salts come from rock salts with other ions, the first time.
         assert methods[EXCHANGE]["n=1"]["match_rate"]["share"] == 1.0
         assert methods["nearest"]["n=1"]["match_rate"]["share"] == 1.0
+        for found in methods.values():
+            passed, most = found["n=1"]["gated_match_rate"], found["charge_balanced_targets"]
+            assert passed["share"] <= most["share"]
     assert summary["prediction"][HELD_OUT]["compositions_in_training"] == 0
+    predictions = pd.read_parquet(tmp_path / PREDICTIONS)
+    others = predictions[predictions["set"] == "others"].drop_duplicates("key")["formula"]
+    assert summary["prediction"]["others"]["compositions_in_training"] == sum(
+        rule.part_of_formula(formula) == "train" for formula in others
+    )
     table_of_rows = pq.read_table(tmp_path / STRUCTURES).to_pylist()
     assert len(table_of_rows) == 3 * 6 + 2 * 2
     assert len(pq.read_table(tmp_path / PREDICTIONS)) == 2 * 4 * 2
@@ -295,6 +309,23 @@ def test_an_evaluation_from_end_to_end(
     assert again == summary
     with pytest.raises(InputError, match="another evaluation"):
         evaluate(model, table, replace(settings, seed=1), tmp_path, sets=sets)
+
+
+def test_nothing_held_out_gives_rates_that_are_unknown(
+    model: LoadedModel, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fault 28: where no cell is small enough there is no sample, and no division by zero."""
+    settings = EvaluationSettings(samples=2, largest=2, targets=1, tries=1, baselines=(RANDOM,))
+    summary = evaluate(model, table, settings, tmp_path)
+    assert summary["complete"] is True
+    assert summary["held_out"][HELD_OUT]["looked_at"].keys() == {"too-large"}
+    for name in (REAL, HELD_OUT, FREE, RANDOM):
+        figures = summary["arms"][name]
+        assert figures["samples"] == figures["strict"]["of"] == 0
+        assert figures["strict"]["share"] is figures["grammatical"]["share"] is None
+    assert summary["prediction"][HELD_OUT]["targets"] == 0
+    show(summary)
+    assert "nan" not in capsys.readouterr().out
 
 
 def test_held_out_compositions_are_those_of_the_models_rule(

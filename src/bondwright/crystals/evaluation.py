@@ -30,7 +30,7 @@ from bondwright.crystals.evaluation_arms import (
 from bondwright.crystals.evaluation_condition import condition_figures
 from bondwright.crystals.evaluation_distributions import distribution_figures
 from bondwright.crystals.evaluation_held_out import PROMPTS, HeldOut, held_out
-from bondwright.crystals.evaluation_known import KnownSource, load_known
+from bondwright.crystals.evaluation_known import KnownSource, load_known, refuse_missing
 from bondwright.crystals.evaluation_novelty import novelty_figures, novelty_rows, training_index
 from bondwright.crystals.evaluation_prediction import match_all, prediction_figures
 from bondwright.crystals.evaluation_records import ALONE, Going, Row, write_rows
@@ -138,6 +138,7 @@ def evaluate(
         InputError: the folder holds another evaluation, a table cannot be read, or the model
             cannot be asked for the condition.
     """
+    refuse_missing([table, *(path for source in (sets or {}).values() for path in source.paths)])
     splits, warnings = splits_of(model, table)
     data = KnownSource((table,), column, splits=splits, part=part)
     training = KnownSource((table,), column, splits=splits, part="train")
@@ -222,9 +223,7 @@ class _Work:
         held = self._structures(HELD_OUT, self.data, settings.samples)
         self._held = held
         chosen = list(islice(cycle(held), settings.samples))
-        requests = tuple(
-            structure.request(settings.prompt, settings.largest) for structure in chosen
-        )
+        requests = tuple(h.request(settings.prompt, settings.largest) for h in chosen)
         arms = [
             Arm(
                 REAL,

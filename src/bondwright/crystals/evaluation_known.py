@@ -111,6 +111,17 @@ def _read_once(paths: tuple[Path, ...], column: str | None, source: str) -> Know
     return read_known(paths, column, source)
 
 
+def refuse_missing(paths: Iterable[Path]) -> None:
+    """Refuse tables that are not there, before work is done that ends at them.
+
+    Raises:
+        InputError: names the first.
+    """
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"{path}: there is no such table; name one with CIF texts.")
+
+
 def default_table() -> Path:
     """Return the table of known structures below BONDWRIGHT_DATA.
 
