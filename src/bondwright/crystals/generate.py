@@ -143,7 +143,7 @@ def row_of(arm: Arm, made: Made) -> dict[str, Any]:
             "top_k": wish.top_k,
             "top_p": wish.top_p,
             "guidance": wish.guidance,
-            "most_attempts": wish.attempts,
+            "most_attempts": wish.most_attempts,
             "best_of": wish.texts_each,
             "search": wish.search,
         }
@@ -203,7 +203,7 @@ def _by_model(
         top_k=wish.top_k,
         top_p=wish.top_p,
         guidance=wish.guidance if wish.asked else 1.0,
-        attempts=wish.attempts,
+        attempts=wish.most_attempts,
         batch=batch,
     )
     model = _loaded(facts.place, facts.sha256, device)

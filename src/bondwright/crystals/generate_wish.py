@@ -179,6 +179,11 @@ class Wish:
         return max(self.best, TREE_TEXTS) if self.search == "tree" else self.best
 
     @property
+    def most_attempts(self) -> int:
+        """Times a text may be begun; a tree search learns from flawed ones and keeps each."""
+        return 1 if self.search == "tree" else self.attempts
+
+    @property
     def texts(self) -> int:
         """Texts that are written before the best are kept."""
         return self.n * self.texts_each
@@ -205,7 +210,7 @@ class Wish:
                 "top_k": self.top_k,
                 "top_p": self.top_p,
                 "guidance": self.guidance if self.asked else 1.0,
-                "attempts": self.attempts,
+                "attempts": self.most_attempts,
             }
         if self.search != "none":
             same["search"] = self.search
