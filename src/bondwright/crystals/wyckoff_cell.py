@@ -57,7 +57,7 @@ def volume_factor(alpha: float, beta: float, gamma: float) -> float:
 
 def usual_length(atoms: Mapping[str, int]) -> float:
     """Return the unit of length of a cell with these atoms, Å."""
-    return usual_volume(atoms) ** (1 / 3)
+    return math.cbrt(usual_volume(atoms))
 
 
 def length_number(length: float, unit: float) -> float:

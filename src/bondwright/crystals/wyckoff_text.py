@@ -7,8 +7,9 @@ Rutile is
 Only what the symmetry leaves free is written, so most rules of crystallography cannot be broken.
 Lengths are written in units of the usual one (`wyckoff_cell`), in steps of 0.05 %: half a step is
 0.001 Å in a cell of 5 Å, and costs less than 0.1 meV per atom in a crystal with a bulk modulus of
-100 GPa. Angles have two decimals, coordinates four, as in the published dialects. One crystal has one text: of the equivalent descriptions the
-smallest is written, and sites come by electronegativity, letter and parameters.
+100 GPa. Angles have two decimals, coordinates four, as in the published dialects. One crystal has
+one text: of the equivalent descriptions the smallest is written, and sites come by
+electronegativity, letter and parameters.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@
 | `×0.05` ... `×19.2` | a length in units of the usual one, in steps of 5 % |
 | `30°` ... | whole part of an angle |
 | `.00` ... `.99` | first two decimals of a coordinate |
-| `00` ... `99` | decimals of an angle, the last two of a coordinate, or steps of 0.05 % of a length |
+| `00` ... `99` | decimals of an angle, last two of a coordinate, steps of 0.05 % of a length |
 | `a` ... `z`, `A` | Wyckoff letters |
 """
 
