@@ -109,8 +109,8 @@ def test_a_full_description_leaves_no_choice_but_numbers() -> None:
             open_choices.append({DIALECT.vocabulary.tokens[token] for token in allowed})
         grammar.advance(int(rng.choice(allowed)))
     length, decimals, *letters = open_choices
-    assert "4Å" in length
-    assert "59" in decimals
+    assert "×0.909" in length  # measured: 3.905 Å
+    assert "78" in decimals
     assert letters == [{"a", "b"}, {"c", "d"}]
 
 
@@ -126,12 +126,13 @@ def test_every_walk_has_a_possible_volume(group: int) -> None:
     assert 0.7 <= min(usual) < max(usual) <= 2.0
 
 
-@pytest.mark.parametrize(("whole", "decimals"), [("2Å", range(29, 100)), ("3Å", range(22))])
+@pytest.mark.parametrize(("whole", "decimals"), [("×0.864", range(67, 100)), ("×1.23", range(54))])
 def test_all_possible_volumes_are_open(whole: str, decimals: range) -> None:
     grammar = DIALECT.grammar(Request(formula={"Al": 1}, formula_units=1, space_group=221))
-    assert [DIALECT.vocabulary.tokens[t] for t in grammar.allowed()] == ["2Å", "3Å"]
+    sizes = ["×0.864", "×0.909", "×0.955", "×1", "×1.06", "×1.11", "×1.17", "×1.23"]
+    assert [DIALECT.vocabulary.tokens[t] for t in grammar.allowed()] == sizes
     grammar.advance(DIALECT.vocabulary.id_of[whole])
-
+    # From 0.714 (0.7 and some room for angles) to 2 usual volumes: edges of 0.894 to 1.260.
     assert [int(DIALECT.vocabulary.tokens[token]) for token in grammar.allowed()] == [*decimals]
 
 
@@ -139,7 +140,7 @@ def test_a_coordinate_keeps_atoms_apart() -> None:
     # O on f (x, x, 0) of rutile meets Ti at x = 0 and 1/2, and its own image at x = 1/2.
     request = Request(formula={"Ti": 1, "O": 2}, formula_units=2, space_group=136)
     grammar = DIALECT.grammar(request)
-    for word in ["4Å", "59", "2Å", "96", "Ti", "a", "O", "f"]:
+    for word in ["×1.11", "62", "×0.708", "82", "Ti", "a", "O", "f"]:
         grammar.advance(DIALECT.vocabulary.id_of[word])
     offered = [float(DIALECT.vocabulary.tokens[token]) for token in grammar.allowed()]
     # Ti-O: 0.7 (1.60 + 0.66) = 1.58 Å = x sqrt(2) 4.59 Å; O-O: 0.7 (0.66 + 0.66) = 0.92 -> 1 Å.
@@ -151,7 +152,7 @@ def test_a_coordinate_keeps_atoms_apart() -> None:
 
 def test_tokens_that_break_a_rule_are_refused() -> None:
     grammar = DIALECT.grammar(Request(formula={"Ti": 1, "O": 2}, formula_units=2, space_group=136))
-    with pytest.raises(ValueError, match=r"'2Å'|'a' cannot come next"):
+    with pytest.raises(ValueError, match=r"'a' cannot come next"):
         grammar.advance(DIALECT.vocabulary.id_of["a"])
 
 
@@ -235,6 +236,6 @@ def test_closed_values_are_those_that_a_plain_search_finds() -> None:
 def test_a_position_without_room_is_not_offered_where_another_is() -> None:
     # c = 2.4 Å: two Ti on the same axis, at (0, 0, 0) and (0, 0, 1/2), would be 1.2 Å apart.
     grammar = DIALECT.grammar(Request(formula={"Ti": 1, "V": 1}, formula_units=1, space_group=123))
-    for word in ["3Å", "90", "2Å", "40", "Ti", "a", "V"]:
+    for word in ["×1.29", "04", "×0.782", "33", "Ti", "a", "V"]:
         grammar.advance(DIALECT.vocabulary.id_of[word])
     assert [DIALECT.vocabulary.tokens[token] for token in grammar.allowed()] == ["c", "d"]

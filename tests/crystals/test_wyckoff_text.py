@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +13,9 @@ from ase import Atoms
 
 from bondwright.crystals.crystal import Crystal, Site, from_atoms, to_atoms
 from bondwright.crystals.dialect import Request
+from bondwright.crystals.usual_volume import usual_volume
 from bondwright.crystals.wyckoff_text import WyckoffDialect
+from bondwright.crystals.wyckoff_vocabulary import VOCABULARY
 from bondwright.errors import InputError
 from bondwright.structure.cif import parse_cif
 from bondwright.structure.symmetry import find_space_group
@@ -22,7 +27,9 @@ RUTILE = Crystal(
     (90.0, 90.0, 90.0),
     (Site("Ti", 2, "a", (0.0, 0.0, 0.0)), Site("O", 4, "f", (0.30531, 0.30531, 0.0))),
 )
-RUTILE_TEXT = "<bos> Ti #1 O #2 Z2 sg136 4Å 59 2Å 96 Ti a O f .30 53 <eos>"
+RUTILE_TEXT = "<bos> Ti #1 O #2 Z2 sg136 ×1.11 62 ×0.708 82 Ti a O f .30 53 <eos>"
+CELL = "<bos> Ti #1 Z2 sg136 ×1.11 62 ×0.708 82"
+TWICE = "<bos> Ti #1 Z4 sg136 ×1.11 62 ×0.708 82"
 
 
 def ids_of(text: str) -> list[int]:
@@ -32,7 +39,7 @@ def ids_of(text: str) -> list[int]:
 def test_the_vocabulary_is_stable() -> None:
     # Ids are stored in models and data sets: a change of this test is a new dialect.
     tokens = DIALECT.vocabulary.tokens
-    assert len(tokens) == len(set(tokens)) == 1029
+    assert len(tokens) == len(set(tokens)) == 1050
     places = {
         0: "<pad>",
         3: "H",
@@ -40,10 +47,10 @@ def test_the_vocabulary_is_stable() -> None:
         106: "#1",
         256: "Z1",
         352: "sg1",
-        582: "1Å",
-        681: "30°",
+        582: "×0.05",
+        702: "30°",
     }
-    places |= {802: ".00", 902: "00", 1002: "a", 1028: "A"}
+    places |= {823: ".00", 923: "00", 1023: "a", 1049: "A"}
     assert {k: tokens[k] for k in places} == places
     assert DIALECT.vocabulary.pad == 0
 
@@ -52,7 +59,7 @@ def test_rutile() -> None:
     ids = DIALECT.encode(RUTILE)
     assert DIALECT.text(ids) == RUTILE_TEXT
     again = DIALECT.decode(ids)
-    assert again.lengths == (4.59, 4.59, 2.96)
+    assert again.lengths == pytest.approx(RUTILE.lengths, rel=2.5e-4)
     assert [(s.element, s.multiplicity, s.letter) for s in again.sites] == [
         ("Ti", 2, "a"),
         ("O", 4, "f"),
@@ -73,22 +80,29 @@ def test_any_atom_of_an_orbit_gives_the_same_text(x: float) -> None:
 
 def test_only_what_the_lattice_leaves_free_is_written() -> None:
     words = {
-        2: "5Å 00 6Å 00 7Å 00 80° 00 85° 50 95° 00",
-        14: "5Å 00 6Å 00 7Å 00 85° 50",
-        62: "5Å 00 6Å 00 7Å 00",
-        166: "5Å 00 7Å 00",
-        194: "5Å 00 7Å 00",
-        225: "5Å 00",
+        2: "a b c 80° 00 85° 50 95° 00",
+        14: "a b c 85° 50",
+        62: "a b c",
+        166: "a c",
+        194: "a c",
+        225: "a",
     }
-    for group, expected in words.items():
+    for group, pattern in words.items():
         b, c = (6.0 if group < 75 else 5.0), (7.0 if group < 195 else 5.0)
         gamma = 120.0 if 143 <= group < 195 else 95.0 if group == 2 else 90.0
         angles = (80.0 if group == 2 else 90.0, 85.5 if group <= 14 else 90.0, gamma)
         sites = (from_letter(group, "Cu", "a"),)
         crystal = Crystal(group, (5.0, b, c), angles, sites)
         text = DIALECT.text(DIALECT.encode(crystal))
+        again = DIALECT.decode(DIALECT.encode(crystal))
+        expected = pattern
+        for name, length in zip("abc", crystal.lengths, strict=True):
+            number = round(math.log(length / usual_volume(crystal.counts) ** (1 / 3) / 0.05) / 5e-4)
+            size = VOCABULARY.tokens[VOCABULARY.ids["length"][number // 100]]
+            expected = re.sub(rf"\b{name}\b", f"{size} {number % 100:02}", expected)
         assert f"sg{group} {expected} Cu a" in text
-        assert DIALECT.decode(DIALECT.encode(crystal)) == crystal
+        assert again.lengths == pytest.approx(crystal.lengths, rel=2.5e-4)
+        assert (again.angles, again.sites) == (crystal.angles, crystal.sites)
 
 
 def from_letter(group: int, element: str, letter: str) -> Site:
@@ -124,7 +138,7 @@ def test_what_cannot_be_written_is_told() -> None:
     fixed = Site("Cu", 4, "a", (0.0, 0.0, 0.0))
     told(Crystal(225, *cubic, (Site("Rf", 4, "a", (0.0, 0.0, 0.0)),)), "Rf is none of the 103")
     told(Crystal(225, (5.0, 5.1, 5.0), cubic[1], (fixed,)), r"b is 5.1000 but has to be 5.0000")
-    told(Crystal(225, (0.5, 0.5, 0.5), cubic[1], (fixed,)), r"a is 0.50Å; only 1 to 99Å")
+    told(Crystal(225, (0.1, 0.1, 0.1), cubic[1], (fixed,)), r"a is 0.10 Å; only 0.18 to 73")
     told(Crystal(225, *cubic, (Site("Cu", 8, "a", (0.0, 0.0, 0.0)),)), r"Cu at .* multiplicity 8")
     told(Crystal(225, *cubic, (Site("Cu", 4, "a", (0.3, 0.0, 0.0)),)), r"not on Wyckoff position a")
     told(Crystal(225, *cubic, ()), "without sites")
@@ -141,13 +155,22 @@ def test_what_cannot_be_written_is_told() -> None:
         ("<bos> #1", r"token 2 is #1, where an element is due"),
         ("<bos> Ti #1 O", r"breaks off after 4 tokens, where the number of O is due"),
         ("<bos> Ti #1 Ti #1 Z1", "Ti stands twice"),
-        ("<bos> Ti #1 Z2 sg136 4Å 59 2Å Ti a", r"token 9 is Ti, where decimals of a length is due"),
-        ("<bos> Ti #1 Z2 sg136 4Å 59 2Å 96 Ti q", r"no Wyckoff position 'q'"),
-        ("<bos> Ti #1 Z2 sg136 4Å 59 2Å 96 Ti a", r"breaks off .* where a site or the end is due"),
-        ("<bos> Ti #1 Z4 sg136 4Å 59 2Å 96 Ti a Ti a <eos>", "position a .* is occupied twice"),
-        ("<bos> Ti #1 Z4 sg136 4Å 59 2Å 96 Ti a <eos>", r"hold Ti2, but .* say Ti4"),
-        ("<bos> Ti #1 Z2 sg136 4Å 59 2Å 96 Ti a <eos> Ti", "goes on after its end"),
-        ("<bos> Ti #1 Z4 sg136 4Å 59 2Å 96 Ti f 30 53 <eos>", r"token 12 is 30, where a coord"),
+        ("<bos> Ti #1 Z2 sg136 ×1.11 62 ×0.708 Ti", r"token 9 is Ti, where decimals of a length"),
+        (f"{CELL} Ti q", r"no Wyckoff position 'q'"),
+        (
+            f"{CELL} Ti a",
+            r"breaks off .* where a site or the end is due",
+        ),
+        (
+            f"{TWICE} Ti a Ti a <eos>",
+            "position a .* is occupied twice",
+        ),
+        (f"{TWICE} Ti a <eos>", r"hold Ti2, but .* say Ti4"),
+        (f"{CELL} Ti a <eos> Ti", "goes on after its end"),
+        (
+            f"{TWICE} Ti f 30 53 <eos>",
+            r"token 12 is 30, where a coord",
+        ),
     ],
 )
 def test_where_a_text_goes_wrong_is_told(text: str, match: str) -> None:

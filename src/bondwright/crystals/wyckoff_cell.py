@@ -1,10 +1,18 @@
-"""Which cell parameters a space group leaves free, in the settings that spglib standardises to."""
+"""Cell parameters: which ones a space group leaves free, and how lengths are written.
+
+Settings are those that spglib standardises to. Lengths are written in units of the edge of a cube
+with the usual volume of the cell's atoms, and on a logarithmic scale. So equal structures of
+different elements have nearly equal texts, and a possible volume is one whose numbers have about a
+given sum, which is easier to learn than a product.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from bondwright.crystals.usual_volume import usual_volume
+from bondwright.crystals.wyckoff_vocabulary import FINE, SMALLEST
 from bondwright.structure.symmetry import lattice_system
 
 SixParameters = tuple[float, float, float, float, float, float]
@@ -45,3 +53,18 @@ def volume_factor(alpha: float, beta: float, gamma: float) -> float:
     """Return the volume of a cell with edges of 1 and these angles (°); 0 where none closes."""
     x, y, z = (math.cos(math.radians(angle)) for angle in (alpha, beta, gamma))
     return math.sqrt(max(1 + 2 * x * y * z - x * x - y * y - z * z, 0.0))
+
+
+def usual_length(atoms: Mapping[str, int]) -> float:
+    """Return the unit of length of a cell with these atoms, Å."""
+    return math.cbrt(usual_volume(atoms))
+
+
+def length_number(length: float, unit: float) -> float:
+    """Return the number that a length (Å) is written as, before it is rounded."""
+    return math.log(length / unit / SMALLEST) / FINE
+
+
+def length_of(number: int, unit: float) -> float:
+    """Return the length (Å) of a number."""
+    return SMALLEST * math.exp(FINE * number) * unit

@@ -14,8 +14,14 @@ from functools import cache, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from bondwright.crystals.usual_volume import usual_volume
-from bondwright.crystals.wyckoff_cell import cell_of, free_parameters, volume_factor
+from bondwright.crystals.wyckoff_cell import (
+    cell_of,
+    free_parameters,
+    length_number,
+    length_of,
+    usual_length,
+    volume_factor,
+)
 from bondwright.crystals.wyckoff_vocabulary import ANGLES, LENGTHS, VOCABULARY
 from bondwright.screen.validity import ValiditySettings
 from bondwright.structure.expand import lattice_from_parameters
@@ -26,8 +32,8 @@ _IDS = {k: np.array(VOCABULARY.ids[k], dtype=np.int64) for k in ("length", "angl
 _SHORTEST = 1.5
 """The shortest cell edge that is offered, Å."""
 
-_LONGEST = LENGTHS.stop - 0.01
-"""The longest cell edge that can be written, Å."""
+_LAST = 100 * LENGTHS.stop - 1
+"""Number of the longest cell edge that can be written."""
 
 _FLATTEST = 0.35
 """Volume of the flattest cell offered, with edges of 1; 164 known triclinic crystals have 0.71."""
@@ -46,16 +52,17 @@ def write_lattice(group: int, atoms: Mapping[str, int]) -> Generator[Ids, int, N
         group: International Tables number.
         atoms: element -> atoms in the conventional cell.
     """
-    limits, count, usual = ValiditySettings(), sum(atoms.values()), usual_volume(atoms)
-    smallest = max(limits.smallest_volume_A3 * count, _UNUSUAL[0] * usual)
-    largest = min(limits.largest_volume_A3 * count, _UNUSUAL[1] * usual)
+    limits, count, unit = ValiditySettings(), sum(atoms.values()), usual_length(atoms)
+    smallest = max(limits.smallest_volume_A3 * count, _UNUSUAL[0] * unit**3)
+    largest = min(limits.largest_volume_A3 * count, _UNUSUAL[1] * unit**3)
+    longest = length_of(_LAST, unit)
     free, powers, volume = free_parameters(group), _powers(group), _unit_volume(group)
     values: list[float] = []
     for edge, power in enumerate(powers):
         later = sum(powers[edge + 1 :])
-        least = _SPARE * smallest / (volume * _LONGEST**later)
+        least = _SPARE * smallest / (volume * longest**later)
         most = largest / (volume * _SHORTEST**later)
-        length = yield from _length(least ** (1 / power), most ** (1 / power))
+        length = yield from _length(least ** (1 / power), most ** (1 / power), unit)
         values.append(length)
         volume *= length**power
     angles = len(free) - len(powers)
@@ -81,14 +88,14 @@ def _unit_volume(group: int) -> float:
     return volume_factor(*cell_of(group, values)[3:])
 
 
-def _length(least: float, most: float) -> Generator[Ids, int, float]:
-    """Let a length between two be written; return it in Å."""
-    low = math.ceil(100 * max(least, _SHORTEST) - 1e-6)
-    high = max(math.floor(100 * min(most, _LONGEST) + 1e-6), low)
-    token = yield _IDS["length"][low // 100 - LENGTHS.start : high // 100 - LENGTHS.start + 1]
-    whole = token - VOCABULARY.ids["length"].start + LENGTHS.start
+def _length(least: float, most: float, unit: float) -> Generator[Ids, int, float]:
+    """Let a length between two (Å) be written, in units of another; return it in Å."""
+    low = max(math.ceil(length_number(max(least, _SHORTEST), unit) - 1e-6), 0)
+    high = max(math.floor(min(length_number(most, unit), _LAST) + 1e-6), low)
+    token = yield _IDS["length"][low // 100 : high // 100 + 1]
+    whole = token - VOCABULARY.ids["length"].start
     token = yield _IDS["decimals"][max(low - 100 * whole, 0) : high - 100 * whole + 1]
-    return whole + (token - VOCABULARY.ids["decimals"].start) / 100
+    return length_of(100 * whole + token - VOCABULARY.ids["decimals"].start, unit)
 
 
 def _angle(before: Sequence[float], angles: int, flattest: float) -> Generator[Ids, int, float]:

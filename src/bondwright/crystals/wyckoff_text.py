@@ -2,13 +2,14 @@
 
 Rutile is
 
-    <bos> Ti #1 O #2 Z2 sg136 4Å 59 2Å 96 Ti a O f .30 53 <eos>
+    <bos> Ti #1 O #2 Z2 sg136 ×1.11 62 ×0.708 82 Ti a O f .30 51 <eos>
 
 Only what the symmetry leaves free is written, so most rules of crystallography cannot be broken.
-Lengths and angles have two decimals: half of the last one is a strain of 0.1 % in a cell of 5 Å,
-which costs less than 0.1 meV per atom in a crystal with a bulk modulus of 100 GPa. Coordinates have
-four, as in the published dialects. One crystal has one text: of the equivalent descriptions the
-smallest is written, and sites come by electronegativity, letter and parameters.
+Lengths are written in units of the usual one (`wyckoff_cell`), in steps of 0.05 %: half a step is
+0.001 Å in a cell of 5 Å, and costs less than 0.1 meV per atom in a crystal with a bulk modulus of
+100 GPa. Angles have two decimals, coordinates four, as in the published dialects. One crystal has
+one text: of the equivalent descriptions the smallest is written, and sites come by
+electronegativity, letter and parameters.
 """
 
 from __future__ import annotations
@@ -28,7 +29,13 @@ from bondwright.crystals.crystal import (
 from bondwright.crystals.dialect import Request
 from bondwright.crystals.wyckoff import locate, orbit, parameters_of, position
 from bondwright.crystals.wyckoff_canonical import UNIT, WrittenSite, canonical_sites
-from bondwright.crystals.wyckoff_cell import cell_of, free_parameters
+from bondwright.crystals.wyckoff_cell import (
+    cell_of,
+    free_parameters,
+    length_number,
+    length_of,
+    usual_length,
+)
 from bondwright.crystals.wyckoff_grammar import WyckoffGrammar, prompt
 from bondwright.crystals.wyckoff_vocabulary import (
     ANGLES,
@@ -125,15 +132,20 @@ def _cell(crystal: Crystal) -> list[str]:
                 f"{crystal.space_group}; standardise the structure first."
             )
     words = []
+    unit = usual_length(crystal.counts)
     for k in free:
-        number = round(measured[k] * 100)
-        known, unit = (LENGTHS, "Å") if k < 3 else (ANGLES, "°")
+        edge = k < 3
+        number = round(length_number(measured[k], unit) if edge else 100 * measured[k])
+        known = LENGTHS if edge else ANGLES
         if number // 100 not in known:
+            least, most = (length_of(100 * LENGTHS[0], unit), length_of(100 * LENGTHS.stop, unit))
+            open_ = f"{least:.2f} to {most:.2f} Å" if edge else f"{ANGLES[0]} to {ANGLES[-1]}°"
             raise InputError(
-                f"{names[k]} is {measured[k]:.2f}{unit}; only {known[0]} to {known[-1]}{unit} can "
-                "be written."
+                f"{names[k]} is {measured[k]:.2f}{' Å' if edge else '°'}; only {open_} can be "
+                "written."
             )
-        words += [f"{number // 100}{unit}", f"{number % 100:02}"]
+        whole = VOCABULARY.ids["length" if edge else "angle"][number // 100 - known[0]]
+        words += [VOCABULARY.tokens[whole], f"{number % 100:02}"]
     return words
 
 
@@ -186,7 +198,9 @@ class _Reader:
             self._refuse("an element")
         units = int(self._take("units", "the number of formula units")[1:])
         group = int(self._take("group", "a space group")[2:])
-        cell = cell_of(group, [self._cell_parameter(k) for k in free_parameters(group)])
+        declared = {element: count * units for element, count in formula.items()}
+        unit = usual_length(declared)
+        cell = cell_of(group, [self._cell_parameter(k, unit) for k in free_parameters(group)])
         sites: list[Site] = []
         while self._sees("element"):
             sites.append(self._site(group, sites))
@@ -195,7 +209,6 @@ class _Reader:
         if any(token != VOCABULARY.pad for token in self._ids[self._next + 1 :]):
             raise InputError("the text goes on after its end.")
         crystal = Crystal(group, cell[:3], cell[3:], tuple(sites))
-        declared = {element: count * units for element, count in formula.items()}
         if crystal.counts != declared:
             raise InputError(
                 f"the sites hold {_listed(crystal.counts)}, but formula and Z say "
@@ -203,10 +216,13 @@ class _Reader:
             )
         return crystal
 
-    def _cell_parameter(self, k: int) -> float:
+    def _cell_parameter(self, k: int, unit: float) -> float:
         kind, what = ("length", "a length") if k < 3 else ("angle", "an angle")
-        whole = int(self._take(kind, what)[:-1])
-        return whole + int(self._take("decimals", f"decimals of {what}")) / 100
+        whole = VOCABULARY.id_of[self._take(kind, what)] - VOCABULARY.ids[kind].start
+        decimals = int(self._take("decimals", f"decimals of {what}"))
+        if k < 3:
+            return length_of(100 * whole + decimals, unit)
+        return ANGLES.start + whole + decimals / 100
 
     def _site(self, group: int, before: list[Site]) -> Site:
         element = self._take("element", "an element")

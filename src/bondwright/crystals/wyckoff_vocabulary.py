@@ -7,14 +7,16 @@
 | `#1` ... | atoms of the element before it in the reduced formula |
 | `Z1` ... | formula units in the conventional cell |
 | `sg1` ... `sg230` | space group |
-| `1Å` ..., `30°` ... | whole part of a length or angle |
+| `×0.05` ... `×19.2` | a length in units of the usual one, in steps of 5 % |
+| `30°` ... | whole part of an angle |
 | `.00` ... `.99` | first two decimals of a coordinate |
-| `00` ... `99` | decimals of a length or angle, or the last two of a coordinate |
+| `00` ... `99` | decimals of an angle, last two of a coordinate, steps of 0.05 % of a length |
 | `a` ... `z`, `A` | Wyckoff letters |
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -26,8 +28,8 @@ MOST_COUNT = 150
 MOST_UNITS = 96
 """Most formula units in the conventional cell; of 2,015 known crystals 56 is the most."""
 
-LENGTHS = range(1, 100)
-"""Whole parts of cell lengths, Å."""
+SMALLEST, FINE, LENGTHS = 0.05, 5e-4, range(120)
+"""Length k.j of a cell is 0.05 exp(0.0005 (100 k + j)) usual lengths, k in LENGTHS, j in 0..99."""
 
 ANGLES = range(30, 151)
 """Whole parts of cell angles, degrees."""
@@ -40,7 +42,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     "count": tuple(f"#{n}" for n in range(1, MOST_COUNT + 1)),
     "units": tuple(f"Z{n}" for n in range(1, MOST_UNITS + 1)),
     "group": tuple(f"sg{n}" for n in range(1, 231)),
-    "length": tuple(f"{n}Å" for n in LENGTHS),
+    "length": tuple(f"×{SMALLEST * math.exp(100 * FINE * k):.3g}" for k in LENGTHS),
     "angle": tuple(f"{n}°" for n in ANGLES),
     "hundredths": tuple(f".{n:02}" for n in range(100)),
     "decimals": tuple(f"{n:02}" for n in range(100)),
