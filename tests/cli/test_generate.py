@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import unigram
 from ase.data import chemical_symbols
+from ase.spacegroup import crystal
 from program import Program
 
 from bondwright.campaign.generating import Making, Workshop, plan_arms
 from bondwright.campaign.work import Progress
 from bondwright.crystals.generate_wish import Wish
-from bondwright.run import LocalPool
+from bondwright.run import LocalPool, Resources
 from bondwright.structure.read import read_candidates
+from bondwright.structure.write import cif_text
 
 COMMON = ("--max-atoms", "12", "--workers", "1", "--seed", "4")
 
@@ -34,6 +39,20 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "small"
     unigram.make_model(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[LocalPool]:
+    with LocalPool(1) as pool:
+        yield pool
+
+
+@pytest.fixture
+def warm(workers: LocalPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalPool:
+    """Commands share one worker: the start of one costs more than what it does here."""
+    workers.submit(os.chdir, (tmp_path,), Resources()).result()
+    monkeypatch.setattr("bondwright.run.LocalPool", lambda _: nullcontext(workers))
+    return workers
 
 
 def test_from_formula_to_table_and_nothing_to_do_the_second_time(
@@ -63,7 +82,9 @@ def test_from_formula_to_table_and_nothing_to_do_the_second_time(
     assert "holds other crystals" in line
 
 
-def test_stopped_command_goes_on_where_it_was(program: Program, model: Path) -> None:
+def test_stopped_command_goes_on_where_it_was(
+    program: Program, model: Path, warm: LocalPool
+) -> None:
     """Parts that have landed are kept: the second run makes the rest only."""
     done = 0
 
@@ -73,10 +94,9 @@ def test_stopped_command_goes_on_where_it_was(program: Program, model: Path) -> 
 
     wish = Wish(40, formula="TiO2", max_atoms=12, model=str(model))
     arms = plan_arms([wish], seed=4)
-    with LocalPool(1) as pool:
-        parts = program.folder / "TiO2.csv.parts"
-        shop = Workshop(parts, Making(1), lambda: pool, tell, lambda: done > 0)
-        assert shop.make_all(arms) is None
+    parts = program.folder / "TiO2.csv.parts"
+    shop = Workshop(parts, Making(1), lambda: warm, tell, lambda: done > 0)
+    assert shop.make_all(arms) is None
     assert done == 32
     answer = program("generate", "TiO2", "--n", "40", *COMMON, "--model", model, "--json")
     assert answer.code == 0, answer.err
@@ -86,6 +106,7 @@ def test_stopped_command_goes_on_where_it_was(program: Program, model: Path) -> 
     assert not parts.exists()
 
 
+@pytest.mark.usefixtures("warm")
 def test_folder_of_cif_files_and_the_likeliest(program: Program, model: Path) -> None:
     answer = program(
         *("generate", "TiO2", "--n", "4", "--best", "3", "--space-group", "P n m a"),
@@ -104,6 +125,7 @@ def test_folder_of_cif_files_and_the_likeliest(program: Program, model: Path) ->
     assert not (program.folder / "cifs.parts").exists()
 
 
+@pytest.mark.usefixtures("warm")
 def test_nothing_usable_is_said_with_an_exit_code(program: Program, tmp_path: Path) -> None:
     """Fault 28: no text comes to an end, and no number is divided by zero."""
     unigram.make_model(tmp_path / "short", context=7)
@@ -117,6 +139,36 @@ def test_nothing_usable_is_said_with_an_exit_code(program: Program, tmp_path: Pa
     table = pd.read_parquet(program.folder / "t.parquet")
     assert list(table["problem"]) == ["unfinished"] * 3  # kept, with their texts
     assert table["text"].str.startswith("<bos> Ti").all()
+
+
+@pytest.mark.usefixtures("warm")
+@pytest.mark.parametrize("json_too", [(), ("--json",)])
+def test_crystals_of_which_none_is_valid_are_no_success(
+    program: Program, json_too: tuple[str, ...]
+) -> None:
+    """Fault 28: the one known crystal lends its oxygen atoms at 0.7 Å from the metal."""
+    crushed = crystal(
+        ("Sn", "O"),
+        [(0, 0, 0), (0.1, 0.1, 0)],
+        spacegroup=136,
+        cellpar=[4.74, 4.74, 3.19, 90, 90, 90],
+    )
+    row = {"id": ["crushed"], "cif": [cif_text(crushed, symprec=0.01)]}
+    pd.DataFrame(row).to_csv(program.folder / "known.csv", index=False)
+    command = ("generate", "TiO2", "--n", "3", "--method", "ion-exchange", "--known", "known.csv")
+    answer = program(*command, "--workers", "1", *json_too)
+    assert answer.code == 4
+    assert answer.err.strip().splitlines()[-1] == (
+        "bondwright: none of the 1 crystals looked at is valid (short-contact 1); TiO2.csv holds "
+        "them all the same."
+    )
+    table = pd.read_csv(program.folder / "TiO2.csv")
+    assert table["problem"].fillna("").str.partition(":")[0].tolist() == ["", *["no-parent"] * 2]
+    if json_too:
+        told = json.loads(answer.out)
+        assert (told["crystals"], told["looked_at"], told["valid"]) == (1, 1, 0)
+    else:
+        assert "Valid: 0 of 1 looked at" in answer.out
 
 
 @pytest.mark.parametrize(
@@ -156,6 +208,7 @@ def test_missing_model_is_told(
     assert "there is no such model" in program.refuse("generate", "TiO2", "--model", "there")
 
 
+@pytest.mark.usefixtures("warm")
 def test_damaged_model_is_refused_by_the_worker(program: Program, model: Path) -> None:
     """Fault 29: the checksum is compared when the weights are read."""
     shutil.copytree(model, program.folder / "bad")
