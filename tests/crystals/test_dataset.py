@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from ase.build import bulk
 
 from bondwright.crystals.dataset import ARRAYS, ROWS, Prepared, load_dataset
+from bondwright.crystals.dataset_encode import Encoding, encode_chunk
 from bondwright.crystals.dataset_prepare import Preparation, prepare
 from bondwright.crystals.dialects import dialect
 from bondwright.errors import InputError
@@ -175,6 +177,20 @@ def test_damage_and_bad_columns_are_refused_in_one_line(table: Path, tmp_path: P
         file.write(b"x")
     with pytest.raises(InputError, match="another checksum"):
         load_dataset(tmp_path / "data")
+
+
+@pytest.mark.parametrize("name", ["wyckoff", "crystallm", "crystallm-pi"])
+def test_element_without_a_token_is_named(name: str) -> None:
+    """Fault 25: the published dialects have none for Po."""
+    cells = [("salt", bulk("NaCl", "rocksalt", a=5.64)), ("po", bulk("Po", "sc", a=3.35))]
+    salt, polonium = encode_chunk((Encoding(name, 0.1), cells))
+    assert (salt["outcome"], salt["formula"], salt["atoms"]) == ("kept", "ClNa", 8)
+    assert dialect(name).decode(salt["ids"]).counts == {"Na": 4, "Cl": 4}
+    if name == "wyckoff":
+        assert polonium["outcome"] == "kept"
+    else:
+        assert polonium["outcome"] == "cannot-be-written"
+        assert "Po" in polonium["reason"]
 
 
 def test_nothing_left_to_learn_from_is_refused(tmp_path: Path) -> None:
