@@ -201,8 +201,9 @@ def test_texts_of_real_crystals_are_accepted(data_dir) -> None:
                 refused.append((identifier, str(error)))
                 break
             assert grammar.done
-    # None of 2,015; six in ten thousand known crystals have a contact that the limits exclude.
-    assert len(refused) <= 1, refused
+    # Half a per cent of known crystals have a volume that is not offered, six in ten thousand a
+    # contact: 1.4 of 250 expected, more than 5 once in 300 times.
+    assert len(refused) <= 5, refused
 
 
 def test_closed_values_are_those_that_a_plain_search_finds() -> None:

@@ -138,7 +138,7 @@ def test_what_cannot_be_written_is_told() -> None:
     fixed = Site("Cu", 4, "a", (0.0, 0.0, 0.0))
     told(Crystal(225, *cubic, (Site("Rf", 4, "a", (0.0, 0.0, 0.0)),)), "Rf is none of the 103")
     told(Crystal(225, (5.0, 5.1, 5.0), cubic[1], (fixed,)), r"b is 5.1000 but has to be 5.0000")
-    told(Crystal(225, (0.1, 0.1, 0.1), cubic[1], (fixed,)), r"a is 0.10 Å; only 0.18 to 73")
+    told(Crystal(225, (0.1, 0.1, 0.1), cubic[1], (fixed,)), r"a is 0.10 Å; only 0.18 to 72.9")
     told(Crystal(225, *cubic, (Site("Cu", 8, "a", (0.0, 0.0, 0.0)),)), r"Cu at .* multiplicity 8")
     told(Crystal(225, *cubic, (Site("Cu", 4, "a", (0.3, 0.0, 0.0)),)), r"not on Wyckoff position a")
     told(Crystal(225, *cubic, ()), "without sites")
