@@ -61,6 +61,13 @@ def test_committed_files_are_what_the_script_writes(tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes() == (EXAMPLES / name).read_bytes(), name
 
 
+def test_the_known_crystals_are_what_the_script_writes(tmp_path: Path) -> None:
+    file = tmp_path / "known.csv"
+    subprocess.run([sys.executable, EXAMPLES / "tio2" / "make_known.py", file], check=True)
+    assert file.read_bytes() == (EXAMPLES / "tio2" / "known.csv").read_bytes()
+    assert "TiO2" not in file.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("name", MINERALS)
 def test_controls_are_the_minerals(name: str) -> None:
     number, density, bond = MINERALS[name]
@@ -107,6 +114,8 @@ def test_arms_are_dealt_out_evenly_and_by_lot() -> None:
 def test_campaign_files_name_files_that_exist(name: str) -> None:
     campaign = tomllib.loads((EXAMPLES / name / "campaign.toml").read_text(encoding="utf-8"))
     header = rows()[0].keys()
+    for entry in campaign.get("generate", []):
+        assert entry.get("method") != "ion-exchange" or (EXAMPLES / name / entry["known"]).is_file()
     for entry in campaign["input"]:
         assert all((EXAMPLES / name / file).is_file() for file in entry["files"])
         assert set(entry.get("asked_columns", {}).values()) <= header
