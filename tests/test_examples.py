@@ -54,8 +54,8 @@ def test_committed_files_are_what_the_script_writes(tmp_path: Path) -> None:
     subprocess.run([sys.executable, TEXTS / "make_candidates.py", tmp_path], check=True)
     written = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
     assert [str(p) for p in written] == [
-        "tio2-texts/candidates.csv",
         *(f"tio2/controls/{name}.cif" for name in sorted(MINERALS)),
+        "tio2-texts/candidates.csv",
     ]
     for name in written:
         assert (tmp_path / name).read_bytes() == (EXAMPLES / name).read_bytes(), name

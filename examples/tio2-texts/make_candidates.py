@@ -3,10 +3,11 @@
     python examples/tio2-texts/make_candidates.py [folder]
 
 Below the folder (of all examples), `tio2/controls/` holds the three minerals as the literature
-gives them, and `tio2-texts/candidates.csv` what a generator asked for TiO2 might write: distorted and copied minerals, frameworks known from other
-compounds, random symmetric arrangements, and texts with a fault. Each row was "asked" for a band
-gap of 1.5 or 4.5 eV, dealt out by lot in pairs of neighbours, so that both arms hold the same
-kinds: this generator ignores the wish, and the report should say that asking had no effect.
+gives them, and `tio2-texts/candidates.csv` what a generator asked for TiO2 might write: distorted
+and copied minerals, frameworks known from other compounds, random symmetric arrangements, and texts
+with a fault. Each row was "asked" for a band gap of 1.5 or 4.5 eV, dealt out by lot in pairs of
+neighbours, so that both arms hold the same kinds: this generator ignores the wish, and the report
+should say that asking had no effect.
 """
 
 from __future__ import annotations

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from bondwright.crystals.dataset import load_dataset
 from bondwright.crystals.generate_arm import plan_arm
 from bondwright.crystals.generate_wish import Wish
 from bondwright.crystals.splits import Splits
-from bondwright.crystals.train_log import read_log
+from bondwright.crystals.train_log import RunLog, read_log
 from bondwright.crystals.train_settings import TrainSettings
 
 SMALL = [
@@ -100,6 +103,9 @@ def test_the_model_learns_more_than_how_frequent_tokens_are(undisturbed: Path) -
     assert min(losses) < losses[0]
     assert (undisturbed / "curves.svg").read_text().count("<svg") == 1
     assert all(e["validation_nats_per_crystal"] > e["validation_loss"] for e in validated)
+    # What is kept is not the last model but the best one.
+    best = min(validated, key=lambda event: event["validation_loss"])
+    assert load_model(undisturbed / "model").card["validation"] == best
 
 
 @pytest.mark.data
@@ -135,6 +141,8 @@ def test_a_run_that_was_ended_twice_goes_on_to_the_same_result(
     table: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "ended"
+    assert _run(table, out, "--hours", "0") == 0  # ends the session after a step, not the schedule
+    assert [path.name for path in (out / "checkpoints").iterdir()] == ["step-00000001"]
     for number, code in ((signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)):
         before = len(read_log(out))
         process = _start(table, out, "--checkpoint-minutes", "0")
@@ -145,6 +153,7 @@ def test_a_run_that_was_ended_twice_goes_on_to_the_same_result(
         if number == signal.SIGTERM:
             assert told.strip().splitlines()[-1] == "Stopped. The same command goes on from here."
         assert len(read_log(out)) < len(read_log(undisturbed))
+    assert len(list((out / "checkpoints").glob("step-*"))) == 2
     assert _run(table, out) == 0
     assert _same(out, undisturbed)
     assert _told(out) == _told(undisturbed)
@@ -197,6 +206,51 @@ def test_other_settings_and_bad_options_are_refused_in_one_line(
 ) -> None:
     assert _run(table, undisturbed, *more) == 2
     assert said in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+@pytest.mark.data
+def test_a_run_goes_on_with_its_processes_and_whole_checkpoints_only(
+    table: Path, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refusal(out: Path) -> str:
+        assert _run(table, out) == 2
+        return capsys.readouterr().err.strip().splitlines()[-1]
+
+    several, damaged = tmp_path / "several", tmp_path / "damaged"
+    several.mkdir()
+    facts = json.loads((undisturbed / "run.json").read_text())
+    (several / "run.json").write_text(json.dumps({**facts, "processes": 2}))
+    assert "processes 2 then, 1 now" in refusal(several)
+    shutil.copytree(undisturbed, damaged)
+    (weights,) = damaged.glob("checkpoints/*/weights.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-100])
+    assert "remove it to go on from the one before" in refusal(damaged)
+
+
+@pytest.mark.data
+def test_data_can_be_prepared_alone(
+    table: Path, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(table, tmp_path / "none", "--prepare-only", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["data"] == str(table.parent / "data")
+    assert told["sha256"] == load_model(undisturbed / "model").card["data"]["sha256"]
+    assert not (tmp_path / "none").exists()
+
+
+def test_figures_are_mirrored_to_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if find_spec("mlflow") is None:
+        pytest.skip("MLFLOW ABSENT: install mlflow to see the log mirrored")
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    log = RunLog(tmp_path / "my-run", 0, {"seed": 7})
+    log.add({"step": 20, "loss": 2.5})
+    log.close()
+    (run,) = mlflow.search_runs(output_format="list")
+    assert run.info.run_name == "my-run"
+    assert run.data.params == {"seed": "7"}
+    assert run.data.metrics == {"loss": 2.5}
 
 
 def test_the_rate_rises_then_falls_to_its_share() -> None:
