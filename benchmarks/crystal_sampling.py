@@ -236,7 +236,7 @@ def contenders(arguments: argparse.Namespace, model: LoadedModel, threads: int) 
     torch.set_num_threads(threads)
     prompt = dialect(model.dialect).prompt(REQUEST)
     dialect(model.dialect).grammar(REQUEST)  # its tables are made once for all samples
-    settings = SamplingSettings(top_k=10, batch=batch)
+    settings = SamplingSettings(top_k=10, batch=batch, attempts=1)
     ours(model, 2, settings, REQUEST)  # warm
     done = [
         timed("ours, constrained", threads, texts, lambda: ours(model, texts, settings, REQUEST))
