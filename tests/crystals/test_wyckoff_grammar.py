@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from ase import Atoms
 
+from bondwright.crystals.contacts import allowed_distances
 from bondwright.crystals.crystal import Crystal, from_atoms, to_atoms
 from bondwright.crystals.dialect import Request
 from bondwright.crystals.usual_volume import usual_volume
@@ -98,20 +99,21 @@ def test_walks_are_mostly_of_the_declared_space_group() -> None:
 
 
 def test_a_full_description_leaves_no_choice_but_numbers() -> None:
-    # Perovskite in Pm-3m: which of the two cells' corners, then only the cell edge is open.
+    # Perovskite in Pm-3m: the cell edge, and which of corner and centre; O follows from distances.
     request = Request(formula={"Sr": 1, "Ti": 1, "O": 3}, formula_units=1, space_group=221)
     grammar = DIALECT.grammar(request)
     open_choices = []
-    rng = np.random.default_rng(0)
+    edge = [DIALECT.vocabulary.id_of[word] for word in ("×0.909", "78")]
     while not grammar.done:
         allowed = grammar.allowed()
         if len(allowed) > 1:
             open_choices.append({DIALECT.vocabulary.tokens[token] for token in allowed})
-        grammar.advance(int(rng.choice(allowed)))
+        measured = allowed[np.isin(allowed, edge)]  # 3.905 Å
+        grammar.advance(int((measured if len(measured) else allowed)[0]))
     length, decimals, *letters = open_choices
-    assert "×0.909" in length  # measured: 3.905 Å
+    assert "×0.909" in length
     assert "78" in decimals
-    assert letters == [{"a", "b"}, {"c", "d"}]
+    assert letters == [{"a", "b"}]
 
 
 @pytest.mark.parametrize("group", [1, 2, 14, 62, 139, 160, 186, 221])
@@ -123,16 +125,16 @@ def test_every_walk_has_a_possible_volume(group: int) -> None:
         usual.append(atoms.cell.volume / usual_volume(Counter(atoms.get_chemical_symbols())))
     assert min(volumes) >= 4.0  # the window of the strict validity check
     assert max(volumes) <= 250.0
-    assert 0.7 <= min(usual) < max(usual) <= 2.0
+    assert 0.75 <= min(usual) < max(usual) <= 1.75
 
 
-@pytest.mark.parametrize(("whole", "decimals"), [("×0.864", range(67, 100)), ("×1.23", range(54))])
+@pytest.mark.parametrize(("whole", "decimals"), [("×0.909", range(13, 100)), ("×1.17", range(65))])
 def test_all_possible_volumes_are_open(whole: str, decimals: range) -> None:
     grammar = DIALECT.grammar(Request(formula={"Al": 1}, formula_units=1, space_group=221))
-    sizes = ["×0.864", "×0.909", "×0.955", "×1", "×1.06", "×1.11", "×1.17", "×1.23"]
+    sizes = ["×0.909", "×0.955", "×1", "×1.06", "×1.11", "×1.17"]
     assert [DIALECT.vocabulary.tokens[t] for t in grammar.allowed()] == sizes
     grammar.advance(DIALECT.vocabulary.id_of[whole])
-    # From 0.714 (0.7 and some room for angles) to 2 usual volumes: edges of 0.894 to 1.260.
+    # From 0.765 (0.75 and some room for angles) to 1.75 usual volumes: edges of 0.915 to 1.205.
     assert [int(DIALECT.vocabulary.tokens[token]) for token in grammar.allowed()] == [*decimals]
 
 
@@ -201,24 +203,23 @@ def test_texts_of_real_crystals_are_accepted(data_dir) -> None:
                 refused.append((identifier, str(error)))
                 break
             assert grammar.done
-    # Half a per cent of known crystals have a volume that is not offered, six in ten thousand a
-    # contact: 1.4 of 250 expected, more than 5 once in 300 times.
-    assert len(refused) <= 5, refused
+    # Volumes or contacts that hardly any known crystal has are not offered: 7 of these 250.
+    assert len(refused) <= 12, refused
 
 
 def test_closed_values_are_those_that_a_plain_search_finds() -> None:
     """Distances over all lattice images, in a skewed cell, against the quadratic functions."""
     from bondwright.crystals.wyckoff import orbit, position
-    from bondwright.crystals.wyckoff_places import Places, smallest_distances
+    from bondwright.crystals.wyckoff_places import Places
     from bondwright.structure.neighbours import neighbour_pairs
 
     lattice = Atoms(cell=[4.1, 6.3, 5.2, 90.0, 118.0, 90.0]).cell.array
-    places = Places(14, lattice)
+    places = Places(14, lattice, allowed_distances())
     general = position(14, "e")
     places.add(22, general, [2000, 1000, 700])
     found = places.open_values(8, general, [4500, 3100])
     titanium = orbit(14, "e", (0.2, 0.1, 0.07))
-    limits = smallest_distances()
+    limits = allowed_distances()
     wrong = 0
     for z in range(0, 10_000, 250):
         oxygen = orbit(14, "e", (0.45, 0.31, z / 10_000))

@@ -89,7 +89,7 @@ def crystals(
     top_k: Annotated[int, typer.Option(help="Choose among so many tokens; 0: all.")] = 0,
     attempts: Annotated[
         int, typer.Option(min=1, help="Texts begun for a crystal that passes the strict check.")
-    ] = 8,
+    ] = 16,
     top_p: Annotated[float, typer.Option(help="Choose among this share of probability.")] = 1.0,
     guidance: Annotated[float, typer.Option(help="Weight of the condition; 1: as learned.")] = 1.0,
     batch: Annotated[int, typer.Option(min=1, help="Texts written at a time.")] = 128,

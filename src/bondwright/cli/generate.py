@@ -99,7 +99,7 @@ def generate(
             help="Begin a crystal anew, up to so many times in all, whose atoms are too close or "
             "whose symmetry is not as declared; 1: keep what comes first.",
         ),
-    ] = 8,
+    ] = 16,
     best: Annotated[
         int,
         typer.Option(metavar="K", help="Make K times as many and keep the n likeliest."),

@@ -82,7 +82,7 @@ class Wish:
     top_k: int = 0
     top_p: float = 1.0
     guidance: float = 1.0
-    attempts: int = 8
+    attempts: int = 16
     best: int = 1
     search: Search = "none"
     seed: int | None = None

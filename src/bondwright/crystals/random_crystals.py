@@ -16,6 +16,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from bondwright.crystals.closure import closing_groups, next_positions
+from bondwright.crystals.contacts import allowed_distances
 from bondwright.crystals.crystal import (
     Crystal,
     Site,
@@ -188,7 +189,7 @@ def _arrange(
     """Draw cell, positions and coordinates once; None where they make no such crystal."""
     cell = _random_cell(group, usual_volume(counts), random, settings)
     try:
-        places = Places(group, lattice_from_parameters(cell[:3], cell[3:]))
+        places = Places(group, lattice_from_parameters(cell[:3], cell[3:]), allowed_distances())
     except Unreadable:
         return None
     sites = []

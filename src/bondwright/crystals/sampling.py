@@ -60,7 +60,7 @@ class SamplingSettings:
     top_p: float = 1.0
     guidance: float = 1.0
     constrained: bool = True
-    attempts: int = 8
+    attempts: int = 16
     batch: int = 128
     max_tokens: int | None = None
 

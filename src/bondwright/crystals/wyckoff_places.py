@@ -1,9 +1,9 @@
 """Where in a cell the next orbit of atoms may lie, coordinate by coordinate.
 
-A place is closed where two atoms would stand nearer than matter allows: points of the new orbit to
-each other (this also keeps the orbit off more special positions, where its points would merge) or
-to atoms that are there already. What is too near is what the strict validity test says; 99.94 % of
-known crystals keep it. Where a cell is so full that nothing would be open, the limits shrink.
+A place is closed where two atoms would stand nearer than some limits (`contacts`): points of the
+new orbit to each other (this also keeps the orbit off more special positions, where its points
+would merge) or to atoms that are there already. Where a cell is so full that nothing would be open,
+the limits shrink.
 
 With all coordinates but one known, the distance of two points is a quadratic function of that
 coordinate, so the closed values are intervals; all lattice images within reach are looked at.
@@ -17,13 +17,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-from ase.data import covalent_radii
 from numpy.typing import NDArray
 
 from bondwright.crystals.wyckoff import WyckoffPosition, position
 from bondwright.crystals.wyckoff_canonical import UNIT
 
-_SHRINK = 0.7  # of the limits, as often as needed to leave some place open
+_SHRINK = 0.85  # of the limits, as often as needed to leave some place open
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -62,12 +61,14 @@ class Places:
     Args:
         space_group: International Tables number.
         lattice: (3, 3) cell vectors, rows in Å.
+        limits: (104, 104) smallest distances by atomic number, Å.
 
     Attributes:
         strained: whether some atoms had to be put closer than the limits.
     """
 
-    def __init__(self, space_group: int, lattice: Floats) -> None:
+    def __init__(self, space_group: int, lattice: Floats, limits: Floats) -> None:
+        self._limits = limits
         self.strained = False
         self._space_group = space_group
         self._lattice = lattice
@@ -85,7 +86,7 @@ class Places:
             number: atomic number of the new atoms.
             place: their Wyckoff position.
         """
-        limits = smallest_distances()[number]
+        limits = self._limits[number]
         starts = _differences(self._space_group, place.letter)[0].constants
         reach = np.full(len(starts), limits[number])
         if not place.free:
@@ -126,7 +127,7 @@ class Places:
         axis = place.free[len(known)]
         values = np.zeros(3)
         values[list(place.free[: len(known)])] = np.array(known, dtype=float) / UNIT
-        limits = smallest_distances()[number]
+        limits = self._limits[number]
         own = _differences(self._space_group, place.letter)[len(known) + 1]
         starts = own.matrices @ values + own.constants
         steps = own.matrices[:, :, axis]
@@ -181,22 +182,6 @@ class Places:
         start = (low[row] + offsets[image]) @ self._lattice
         step = (steps[near] @ self._lattice)[row]
         return start, step, vectors.limits[near][row]
-
-
-@cache
-def smallest_distances() -> Floats:
-    """Return the smallest distance (Å) of two atoms by atomic number, (104, 104)."""
-    from bondwright.screen.validity import ValiditySettings
-
-    settings = ValiditySettings()
-    numbers = np.arange(104)
-    f_block = ((numbers >= 57) & (numbers <= 71)) | (numbers >= 89)
-    either = f_block[:, None] | f_block
-    factor = np.where(either, settings.f_block_contact_factor, settings.contact_factor)
-    hydrogen = (numbers[:, None] == 1) | (numbers == 1)
-    floor = np.where(hydrogen, settings.hydrogen_floor_A, settings.floor_A)
-    radii = covalent_radii[numbers]
-    return np.asarray(np.maximum(factor * (radii[:, None] + radii), floor))
 
 
 @cache

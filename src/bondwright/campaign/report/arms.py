@@ -28,7 +28,7 @@ _USUAL = {
     "top_k": 0,
     "top_p": 1.0,
     "guidance": 1.0,
-    "most_attempts": 8,
+    "most_attempts": 16,
     "best_of": 1,
 }
 _Z = 1.96  # standard deviations on either side of 95 %
