@@ -42,12 +42,12 @@ def test_the_card_tells_where_it_comes_from() -> None:
     assert card["command"].startswith("bondwright train crystals")
     assert len(card["data"]["sha256"]) == 64
     least, most = card["data"]["atoms"]
-    assert 1 <= least < most <= 200
+    assert 1 <= least < most
     events = [json.loads(line) for line in (PLACE / "log.jsonl").read_text().splitlines()]
     losses = {e["step"]: e["validation_loss"] for e in events if "validation_loss" in e}
     best = card["validation"]
     assert losses[best["step"]] == best["validation_loss"] == min(losses.values())
-    assert max(losses) == card["training"]["steps"]
+    assert best["step"] <= card["steps_done"] <= card["training"]["steps"]
 
 
 def test_the_weights_are_small_and_the_ones_of_the_card() -> None:
