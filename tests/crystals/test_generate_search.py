@@ -12,16 +12,12 @@ import pytest
 from ase.spacegroup import crystal
 
 from bondwright.crystals.crystal import Crystal, Site, from_atoms, to_atoms
-from bondwright.crystals.dialect import Request
 from bondwright.crystals.evaluation_known import read_known
 from bondwright.crystals.generate import best_of, make
 from bondwright.crystals.generate_arm import plan_arm
 from bondwright.crystals.generate_wish import Wish
-from bondwright.crystals.sampling import SamplingSettings, sample
 from bondwright.crystals.sampling_text import Sample
-from bondwright.crystals.search import TreeSettings, tree_search
 from bondwright.crystals.search_reward import CrystalReward
-from bondwright.crystals.shipped import open_model
 from bondwright.errors import InputError
 from bondwright.screen.property import load_property
 from bondwright.structure.write import cif_text
@@ -119,22 +115,6 @@ def test_nearness_to_the_asked_band_gap_counts() -> None:
     for beside, worth in ((0.0, 1.0), (0.5, 0.7), (-4.5, 0.46)):
         found = CrystalReward(None, gap + beside)(written(RUTILE))
         assert found == pytest.approx(worth, abs=0.01)
-
-
-def test_tree_search_is_rewarded_more_than_sampling(model: Path) -> None:
-    """The same number of texts by the same model, each begun once."""
-    loaded, request, count = open_model(model), Request({"Cs": 2, "O": 1}, max_atoms=12), 80
-    settings = SamplingSettings(batch=16, attempts=1)
-    plain, searched = 0.0, 0.0
-    for seed in (1, 2):
-        reward = CrystalReward(None, None)
-        texts = sample(loaded, [request] * count, [{}] * count, seed, settings)
-        plain += sum(map(reward, sorted(texts, key=lambda s: s.index))) / count
-        tree = TreeSettings(simulations=count)
-        reward = CrystalReward(None, None)
-        found = tree_search(loaded, request, {}, reward, seed, settings, tree)
-        searched += sum(value for _, value in found) / len(found)
-    assert searched > 1.03 * plain
 
 
 def test_tree_search_hands_out_its_best(model: Path) -> None:
