@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -221,3 +224,29 @@ def test_no_worker_outlives_a_killed_driver(tmp_path: Path, function: str) -> No
     driver.kill()
     driver.wait()
     assert wait_until(lambda: not is_running(worker))
+
+
+def test_worker_killed_while_it_starts_does_not_hang_the_pool() -> None:
+    """Killed as soon as they exist, workers break Pebble's pool before it knows of the task."""
+    for _ in range(4):
+        killed: set[int] = set()
+        stop = threading.Event()
+
+        def kill(killed: set[int] = killed, stop: threading.Event = stop) -> None:
+            while not stop.is_set() and len(killed) < 2:
+                for child in psutil.Process().children(recursive=True):
+                    with contextlib.suppress(psutil.Error):
+                        started = any("spawn_main" in word for word in child.cmdline())
+                        if started and child.pid not in killed:
+                            child.kill()
+                            killed.add(child.pid)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        try:
+            with LocalPool(1) as pool:
+                result = pool.submit(math.sqrt, (4.0,), Resources()).result(timeout=60)
+        finally:
+            stop.set()
+            killer.join()
+        assert result.status in (TaskStatus.KILLED, TaskStatus.DONE)

@@ -8,6 +8,7 @@ fires when the *thread* that made a process ends.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import pickle
@@ -17,7 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ from bondwright.run.task import RETRIED, Resources, TaskResult, TaskStatus
 from bondwright.run.worker import Report, perform, prepare_worker
 
 _ATTEMPTS = 2
+_LOOK_EVERY_S = 1.0
 # Pebble's workers turn SIGTERM into an exit with the signal's number.
 _EXITS_WHEN_KILLED = frozenset({-signal.SIGKILL, -signal.SIGTERM, int(signal.SIGTERM)})
 
@@ -50,6 +52,8 @@ class _Slot:
 
     pool: ProcessPool | None = None
     job: _Job | None = None
+    future: Future[Report] | None = None
+    broken: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,11 +135,22 @@ class LocalPool:
         self.close()
 
     def _supervise(self) -> None:
-        while (event := self._events.get()) is not None:
-            if isinstance(event, _Job):
-                self._waiting.append(event)
+        looked = time.monotonic()
+        while True:
+            try:
+                event = self._events.get(timeout=_LOOK_EVERY_S)
+            except queue.Empty:
+                pass
             else:
-                self._finish(event)
+                if event is None:
+                    break
+                if isinstance(event, _Job):
+                    self._waiting.append(event)
+                else:
+                    self._finish(event)
+            if time.monotonic() - looked >= _LOOK_EVERY_S:
+                looked = time.monotonic()
+                self._give_up_broken()
             for slot in self._slots:
                 if slot.job is None and self._waiting:
                     self._start(slot, self._waiting.popleft())
@@ -149,7 +164,7 @@ class LocalPool:
             job.future.cancel()
 
     def _start(self, slot: _Slot, job: _Job) -> None:
-        slot.job = job
+        slot.job, slot.broken = job, False
         job.began = time.monotonic()
         call = (job.function, job.arguments, job.attempt, job.resources.memory_mb)
         for _ in range(2):
@@ -159,7 +174,21 @@ class LocalPool:
                 break
             except RuntimeError:  # the idle worker was killed, which breaks a Pebble pool
                 _discard_pool(slot)
+        slot.future = future
         future.add_done_callback(lambda done: self._events.put(_Finished(slot, job, done)))
+
+    def _give_up_broken(self) -> None:
+        """End tasks of pools that broke before they knew of the task, as Pebble then never does.
+
+        It happens where a worker is killed while it starts. Pebble gets one look to say it itself.
+        """
+        for slot in self._slots:
+            if slot.job is None or slot.pool is None or slot.future is None or slot.pool.active:
+                continue
+            if slot.broken:
+                with contextlib.suppress(InvalidStateError):
+                    slot.future.set_exception(BrokenProcessPool("the worker could not start"))
+            slot.broken = True
 
     def _new_pool(self) -> ProcessPool:
         return ProcessPool(
