@@ -6,8 +6,9 @@ import math
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from ase.data import chemical_symbols
 
@@ -30,6 +31,7 @@ TREE_TEXTS = 5
 MOST_ELEMENTS = 10
 """Most elements of one crystal; of 46,345 known crystals, one has eight and none has more."""
 
+_Name = TypeVar("_Name", bound=str)
 _ELEMENTS = frozenset(chemical_symbols[1:])
 _TOKEN = re.compile(
     r"(?P<element>[A-Z][a-z]?)|(?P<count>\d+(?![.\d]))|(?P<open>[(\[{])|(?P<close>[)\]}])"
@@ -225,13 +227,7 @@ def method_of(name: str, where: str) -> Method:
     Raises:
         InputError: there is none; `where` stands before the reason.
     """
-    for method in METHODS:
-        if method == name:
-            return method
-    raise InputError(
-        f"{where} {name}: no such method; choose one of {', '.join(METHODS)}."
-        f"{nearest(name, METHODS)}"
-    )
+    return _named(name, list(METHODS), "method", where)
 
 
 def search_of(name: str, where: str) -> Search:
@@ -240,12 +236,15 @@ def search_of(name: str, where: str) -> Search:
     Raises:
         InputError: there is none; `where` stands before the reason.
     """
-    for search in SEARCHES:
-        if search == name:
-            return search
+    return _named(name, list(SEARCHES), "search", where)
+
+
+def _named(name: str, known: Sequence[_Name], what: str, where: str) -> _Name:
+    for one in known:
+        if one == name:
+            return one
     raise InputError(
-        f"{where} {name}: no such search; choose one of {', '.join(SEARCHES)}."
-        f"{nearest(name, list(SEARCHES))}"
+        f"{where} {name}: no such {what}; choose one of {', '.join(known)}.{nearest(name, known)}"
     )
 
 

@@ -110,6 +110,7 @@ class Text:
         self.allowed: NDArray[np.int64] | None = None
         self.ids = list(self._dialect.prompt(self._request))
         self.log_probability, self.chosen = 0.0, 0
+        self._outcome: tuple[Crystal | None, str] | None = None
         check_room(len(self.ids), self._limit, self.index)
         self._follow()
         self.certain = len(self.ids)
@@ -181,13 +182,16 @@ class Text:
         )
 
     def _decoded(self) -> tuple[Crystal | None, str]:
-        """Return the crystal, or what is wrong with the text."""
-        if not self._complete:
-            return None, UNFINISHED
-        try:
-            return self._dialect.decode(self.ids), ""
-        except InputError as error:
-            return None, f"malformed: {error}"
+        """Return the crystal of a finished text, or what is wrong with it; decoded once."""
+        if self._outcome is None:
+            if not self._complete:
+                self._outcome = None, UNFINISHED
+            else:
+                try:
+                    self._outcome = self._dialect.decode(self.ids), ""
+                except InputError as error:
+                    self._outcome = None, f"malformed: {error}"
+        return self._outcome
 
     def _write(self, token: int) -> None:
         if self._grammar is not None:

@@ -18,18 +18,18 @@ from bondwright.campaign.report.standing import hull_distance
 from bondwright.campaign.report.words import joined, number, quantity, with_unit
 from bondwright.campaign.view import CampaignView, CandidateView
 from bondwright.crystals.generate import USED_UP
-from bondwright.crystals.generate_wish import SEARCHES
+from bondwright.crystals.generate_wish import SEARCHES, Wish
 from bondwright.screen.verdict import Outcome
 
 SIGNIFICANCE = 0.05
 _SETTINGS = ("temperature", "top_k", "top_p", "guidance", "most_attempts", "best_of")
 _USUAL = {
-    "temperature": 1.0,
-    "top_k": 0,
-    "top_p": 1.0,
-    "guidance": 1.0,
-    "most_attempts": 16,
-    "best_of": 1,
+    "temperature": Wish.temperature,
+    "top_k": Wish.top_k,
+    "top_p": Wish.top_p,
+    "guidance": Wish.guidance,
+    "most_attempts": Wish.attempts,
+    "best_of": Wish.best,
 }
 _Z = 1.96  # standard deviations on either side of 95 %
 
