@@ -48,7 +48,9 @@ def flaw_of(crystal: Crystal) -> str:
     )["passed"]:
         return SHORT_CONTACT
     declared = Declared(space_group_number=crystal.space_group)
-    for symprec in limits.symprecs_A:  # one after the other: mostly the first one answers
-        if check_space_group(atoms, declared, symprecs=(symprec,))["passed"] is not False:
+    answers = []
+    for symprec in limits.symprecs_A:  # one after the other: mostly the first one passes
+        answers.append(check_space_group(atoms, declared, symprecs=(symprec,))["passed"])
+        if answers[-1]:
             return ""
-    return SPACE_GROUP
+    return SPACE_GROUP if False in answers else ""  # no answer at any tolerance is no objection
