@@ -228,6 +228,26 @@ def test_a_run_goes_on_with_its_processes_and_whole_checkpoints_only(
 
 
 @pytest.mark.data
+def test_training_goes_on_from_a_model(
+    table: Path, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = undisturbed / "model"
+    brief = ["--epochs", "1", "--lr", "0.0002", "--validations", "1", "--size", "tiny"]
+    assert _run(table, tmp_path / "on", *brief, "--start-from", str(model)) == 0
+    before, after = load_model(model), load_model(tmp_path / "on" / "model")
+    assert after.card["training"]["start_from"] == before.sha256 != after.sha256
+    assert (after.network.config, after.normalisers) == (before.network.config, before.normalisers)
+    known = before.card["validation"]["validation_loss"]
+    assert after.card["validation"]["validation_loss"] < known + 0.1
+    # Other conditions, or another run in the same folder, are refused.
+    other = ["--data", str(tmp_path / "data"), "--context", "64", "--start-from", str(model)]
+    assert _run(table, tmp_path / "other", *brief, *other) == 2
+    assert "context 128" in capsys.readouterr().err.strip().splitlines()[-1]
+    assert _run(table, tmp_path / "on", *brief) == 2
+    assert "start_from" in capsys.readouterr().err
+
+
+@pytest.mark.data
 def test_data_can_be_prepared_alone(
     table: Path, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

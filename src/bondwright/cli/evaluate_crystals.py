@@ -76,6 +76,12 @@ def crystals(
     ] = None,
     condition_n: Annotated[int, typer.Option(min=1, help="Samples of each band gap.")] = 300,
     tolerance: Annotated[float, typer.Option(help="Distance that counts as a hit, eV.")] = 0.5,
+    condition_relax: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Samples of each band gap that are relaxed, as the funnel does; 0: none."
+        ),
+    ] = 0,
     relax: Annotated[
         int, typer.Option(min=0, help="New samples of each arm to relax for S.U.N.; 0: none.")
     ] = 0,
@@ -132,6 +138,7 @@ def crystals(
         values=tuple(band_gap or ()),
         condition_samples=condition_n,
         tolerance=tolerance,
+        condition_relax=condition_relax,
         relax=relax,
         seed=seed,
         sampling=SamplingSettings(
@@ -188,7 +195,9 @@ def show(summary: Mapping[str, Any]) -> None:
     for name, figures in summary.get("prediction", {}).items():
         _show_prediction(name, figures)
     if summary.get("condition"):
-        _show_condition(summary["condition"])
+        _show_condition(summary["condition"], "as written")
+        if "relaxed" in summary["condition"]:
+            _show_condition(summary["condition"]["relaxed"], "relaxed")
     for name, figures in summary.get("stability", {}).items():
         _show_stability(name, figures)
 
@@ -245,7 +254,7 @@ def _show_prediction(name: str, figures: Mapping[str, Any]) -> None:
     say_table(head, rows, title=f"Prediction of {figures['targets']} structures of {name}")
 
 
-def _show_condition(figures: Mapping[str, Any]) -> None:
+def _show_condition(figures: Mapping[str, Any], state: str) -> None:
     unit = figures["unit"]
     rows = []
     for group in figures["groups"]:
@@ -267,7 +276,7 @@ def _show_condition(figures: Mapping[str, Any]) -> None:
     head = [f"asked {unit}", "samples", "valid", f"median {unit}", "quartiles", "hits %"]
     head += ["control hits %", "KS", "p"]
     say()
-    say_table(head, rows, title=f"Asking for {figures['name'].replace('_', ' ')}")
+    say_table(head, rows, title=f"Asking for {figures['name'].replace('_', ' ')}; crystals {state}")
     say(figures["conclusion"])
     order = "are" if figures["medians_in_order"] else "are not"
     say(f"The medians {order} in the order of what was asked.")

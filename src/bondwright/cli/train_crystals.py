@@ -58,6 +58,14 @@ def crystals(
         str | None, typer.Option(help="Column of CIF texts. (default: found by its name)")
     ] = None,
     context: Annotated[int, typer.Option(min=16, help="Longest text, in tokens.")] = 512,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Begin with the weights of this model (a folder, or shipped) and keep its size "
+            "and normalisers: fine-tuning. (default: random weights)",
+        ),
+    ] = None,
     size: Annotated[
         str, typer.Option(help="tiny, small, medium, 25m, or LAYERSxHEADSxWIDTH.")
     ] = "small",
@@ -107,13 +115,19 @@ def crystals(
     from bondwright.cli.reference import stop_on_signal
     from bondwright.crystals.dataset import describe, load_dataset
     from bondwright.crystals.dataset_prepare import Preparation, prepare
+    from bondwright.crystals.shipped import model_place, open_model
     from bondwright.crystals.train_conditions import scales_of
     from bondwright.crystals.train_group import joined
     from bondwright.crystals.train_settings import TrainSettings, kind_of, size_of
     from bondwright.crystals.training import Going, train
     from bondwright.run import available_cores
 
-    layers, heads, width = size_of(size)
+    start = open_model(model_place(start_from)) if start_from else None
+    if start:
+        shape = start.network.config
+        layers, heads, width = shape.layers, shape.heads, shape.width
+    else:
+        layers, heads, width = size_of(size)
     scales = dict(_scale(text) for text in condition or [])
     preparation = Preparation(
         dialect=dialect,
@@ -136,6 +150,7 @@ def crystals(
         validations=validations,
         samples=samples,
         seed=seed,
+        start_from=start.sha256 if start else "",
     )
     place = data or out / "data"
     with stop_on_signal() as stopped, joined(device) as group:
@@ -166,9 +181,10 @@ def crystals(
             prepared,
             out,
             settings,
-            scales_of(prepared, scales),
+            start.normalisers if start else scales_of(prepared, scales),
             Going(hours, checkpoint_minutes, stopped, _teller(group)),
             group,
+            start,
         )
         if not group.leads:
             return

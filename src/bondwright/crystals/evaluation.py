@@ -34,7 +34,7 @@ from bondwright.crystals.evaluation_known import KnownSource, load_known, refuse
 from bondwright.crystals.evaluation_novelty import novelty_figures, novelty_rows, training_index
 from bondwright.crystals.evaluation_prediction import match_all, prediction_figures
 from bondwright.crystals.evaluation_records import ALONE, Going, Row, write_rows
-from bondwright.crystals.evaluation_stability import relax_some, stability_figures
+from bondwright.crystals.evaluation_stability import estimate_relaxed, relax_some, stability_figures
 from bondwright.crystals.evaluation_validity import judge, validity_figures
 from bondwright.crystals.sampling import SamplingSettings
 from bondwright.crystals.splits import Splits
@@ -45,7 +45,7 @@ from bondwright.screen.stability import StabilitySettings
 from bondwright.structure.datasets import file_sha256
 from bondwright.structure.write import write_text
 
-VERSION = "evaluation/1"
+VERSION = "evaluation/2"
 PLAN, SUMMARY = "plan.json", "summary.json"
 STRUCTURES, PREDICTIONS = "structures.parquet", "predictions.parquet"
 HELD_OUT, FREE, ANY = "held-out", "held-out, unconstrained", "any"
@@ -70,6 +70,8 @@ class EvaluationSettings:
         values: asked values; none leaves the condition out.
         condition_samples: of each value; the control is the arm without prompt.
         tolerance: distance from the asked value that counts as a hit.
+        condition_relax: samples of each value, and of the control, whose property is estimated
+            once more after they were relaxed; 0 for none.
         relax: valid, unique and new samples of each arm that are relaxed; 0 for none.
         seed: decides all random numbers.
         sampling: how tokens are chosen; whether constraints act, the arms decide.
@@ -87,6 +89,7 @@ class EvaluationSettings:
     values: tuple[float, ...] = ()
     condition_samples: int = 300
     tolerance: float = 0.5
+    condition_relax: int = 0
     relax: int = 0
     seed: int = 0
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
@@ -104,7 +107,7 @@ class EvaluationSettings:
         for said in self.baselines:
             if said not in BASELINES:
                 raise InputError(f"there is no baseline {said!r}.{nearest(said, BASELINES)}")
-        if min(self.samples, self.targets, self.tries, self.relax) < 0:
+        if min(self.samples, self.targets, self.tries, self.relax, self.condition_relax) < 0:
             raise InputError("numbers of samples, targets and tries are 0 or more.")
 
 
@@ -265,8 +268,14 @@ class _Work:
         for value in settings.values:
             arm = Arm(f"{name}={value:g}", (self._anything,) * n, asked={name: value})
             asked[value] = self._test(arm, [name], published=False)
-        unit = load_property(name).unit
-        return condition_figures(asked, name=name, unit=unit, tolerance=settings.tolerance)
+        unit, tolerance = load_property(name).unit, settings.tolerance
+        figures = condition_figures(asked, name=name, unit=unit, tolerance=tolerance)
+        if settings.condition_relax and not self.going.stop():
+            relaxed = {value: self._relaxed(name, value, rows) for value, rows in asked.items()}
+            figures["relaxed"] = condition_figures(
+                relaxed, name=name, unit=unit, tolerance=tolerance
+            )
+        return figures
 
     def prediction(self, sets: Mapping[str, KnownSource]) -> dict[str, Any]:
         """Let the model and the baselines look for known structures."""
@@ -362,6 +371,19 @@ class _Work:
         rows = judge(samples, place, properties=properties, published=published, going=self.going)
         self.judged[arm.name] = rows
         return rows
+
+    def _relaxed(self, name: str, value: float | None, rows: Sequence[Row]) -> list[Row]:
+        """Return the first samples of an arm with the property that they have when relaxed."""
+        settings = self.settings
+        return estimate_relaxed(
+            rows[: settings.condition_relax],
+            name,
+            self.folder
+            / "relaxed"
+            / f"{name}={'nothing' if value is None else format(value, 'g')}",
+            settings=settings.stability,
+            going=self.going,
+        )
 
     def _compare(self, name: str, rows: Sequence[Row]) -> dict[str, Any]:
         """Compare the samples of an arm with one another and with what is known."""

@@ -1,4 +1,4 @@
-"""How many samples are stable, unique and new? Only a random part of them is relaxed.
+"""What becomes of samples when they are relaxed? Only a part of them is: it takes its time.
 
 The share of S.U.N. samples is that of the valid, unique and new ones times the share of these that
 are stable and still unique and new after the relaxation. Such shares can be compared only where
@@ -16,6 +16,7 @@ import numpy as np
 
 from bondwright.crystals.evaluation_records import ALONE, Going, Row, keep, kept, share
 from bondwright.screen.novelty import NoveltyItem, assess_novelty
+from bondwright.screen.property import load_property
 from bondwright.screen.reference import ReferenceIndex
 from bondwright.screen.stability import StabilitySettings, relax_and_place
 from bondwright.screen.verdict import Outcome
@@ -60,6 +61,48 @@ def relax_some(
         done[row["key"]] = row
         going.progress("relaxing", len(done), len(chosen))
     return [done[row["key"]] for row in chosen if row["key"] in done]
+
+
+def estimate_relaxed(
+    rows: Sequence[Row],
+    name: str,
+    folder: Path,
+    *,
+    settings: StabilitySettings,
+    going: Going = ALONE,
+) -> list[Row]:
+    """Relax valid samples and estimate a property of what comes of them, as the funnel does.
+
+    Args:
+        rows: of `evaluation_validity.judge`, all of one arm.
+        name: of the property model, a column of the rows.
+        folder: keeps what is done.
+        settings: potential.
+        going: how the work is driven.
+
+    Returns:
+        The rows with the new estimate, in order; None where the sample is not valid or did not
+        relax. Rows that were not reached when stopped are left out.
+
+    Raises:
+        InputError: the potential cannot be had.
+    """
+    done = kept(folder)
+    valid = [row for row in rows if row["strict"]]
+    chunks = ((row["key"], row["structure"], settings) for row in valid if row["key"] not in done)
+    for row in run_chunks(relax_one, chunks, processes=going.processes, stop=going.stop):
+        keep(folder, [row])
+        done[row["key"]] = row
+        going.progress("relaxing", len(done), len(valid))
+    model = load_property(name)
+    found = []
+    for row in rows:
+        if row["strict"] and row["key"] not in done:
+            continue
+        structure = done[row["key"]]["structure"] if row["strict"] else None
+        value = None if structure is None else model.predict(atoms_from_json(structure)).value
+        found.append({**row, name: value})
+    return found
 
 
 def is_new(found: Row | None) -> bool:

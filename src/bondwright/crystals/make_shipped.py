@@ -39,10 +39,10 @@ def make(run: Path, folder: Path, command: str) -> str:
     events = read_log(run)
     done = max(int(event["step"]) for event in events)
     card = {**model.card, "command": command, "steps_done": done}
-    digest = save_model(folder, model.network, model.dialect, model.normalisers, card, half=True)
-    size = (folder / "model.safetensors").stat().st_size
+    size = 2 * sum(value.numel() for value in model.network.state_dict().values())
     if size > LARGEST:
         raise InputError(f"the weights have {size:,} bytes, more than the {LARGEST:,} that ship.")
+    digest = save_model(folder, model.network, model.dialect, model.normalisers, card, half=True)
     kept = [e for e in events if "validation_loss" in e or int(e["step"]) % _EVERY == 0]
     write_text(folder / "log.jsonl", "".join(json.dumps(event) + "\n" for event in kept))
     shutil.copy(run / "curves.svg", folder / "curves.svg")

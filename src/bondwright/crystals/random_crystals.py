@@ -16,7 +16,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from bondwright.crystals.closure import closing_groups, next_positions
-from bondwright.crystals.contacts import allowed_distances
+from bondwright.crystals.contacts import allowed_contacts
 from bondwright.crystals.crystal import (
     Crystal,
     Site,
@@ -189,7 +189,7 @@ def _arrange(
     """Draw cell, positions and coordinates once; None where they make no such crystal."""
     cell = _random_cell(group, usual_volume(counts), random, settings)
     try:
-        places = Places(group, lattice_from_parameters(cell[:3], cell[3:]), allowed_distances())
+        places = Places(group, lattice_from_parameters(cell[:3], cell[3:]), allowed_contacts())
     except Unreadable:
         return None
     sites = []
@@ -201,16 +201,9 @@ def _arrange(
         places.add(number, place, values)
         sites.append(Site(element, place.multiplicity, place.letter, _first(place, values)))
     drawn = Crystal(group, cell[:3], cell[3:], ordered(sites))
-    limits = ValiditySettings()
     try:
         atoms = to_atoms(drawn)
-        contacts = check_contacts(
-            atoms,
-            factor=limits.contact_factor,
-            f_block_factor=limits.f_block_contact_factor,
-            floor_A=limits.floor_A,
-            hydrogen_floor_A=limits.hydrogen_floor_A,
-        )
+        contacts = check_contacts(atoms, ValiditySettings().contacts)
         crystal = from_atoms(atoms, settings.symprec) if contacts["passed"] else None
     except InputError:
         return None

@@ -39,13 +39,7 @@ def flaw_of(crystal: Crystal) -> str:
         tolerance=limits.volume_tolerance,
     )["passed"]:
         return VOLUME
-    if not check_contacts(
-        atoms,
-        factor=limits.contact_factor,
-        f_block_factor=limits.f_block_contact_factor,
-        floor_A=limits.floor_A,
-        hydrogen_floor_A=limits.hydrogen_floor_A,
-    )["passed"]:
+    if not check_contacts(atoms, limits.contacts)["passed"]:
         return SHORT_CONTACT
     declared = Declared(space_group_number=crystal.space_group)
     answers = []

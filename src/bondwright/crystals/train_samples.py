@@ -9,17 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bondwright.crystals.checkpoint import LoadedModel
-from bondwright.crystals.crystal import Crystal, to_atoms
 from bondwright.crystals.dataset import Prepared
 from bondwright.crystals.dialect import Request
 from bondwright.crystals.network import Network
 from bondwright.crystals.normaliser import Normaliser
 from bondwright.crystals.sampling import SamplingSettings, sample
-from bondwright.errors import InputError
+from bondwright.crystals.sampling_flaw import flaw_of
 from bondwright.screen.hull import parse_formula
-from bondwright.screen.validity import ValiditySettings, check_validity
-from bondwright.screen.verdict import Outcome
-from bondwright.structure.candidate import Candidate, Declared, Origin
 
 _LARGEST = 40
 """Atoms in the conventional cell of the compositions asked for: larger cells take too long here."""
@@ -32,7 +28,7 @@ class SampleQuality:
     Attributes:
         samples: how many were asked for.
         finished: share that are crystals.
-        valid: share that pass the strict validity test.
+        valid: share without a flaw that the strict validity test would find.
     """
 
     samples: int
@@ -70,19 +66,6 @@ def sample_quality(
     for made in sample(model, requests, [{}] * len(requests), seed, once):
         if made.crystal is not None:
             finished += 1
-            valid += _is_valid(made.crystal)
+            valid += not flaw_of(made.crystal)
     network.train(training)
     return SampleQuality(len(requests), finished / len(requests), valid / len(requests))
-
-
-def _is_valid(crystal: Crystal) -> bool:
-    """Say whether a crystal passes the strict validity test."""
-    try:
-        atoms = to_atoms(crystal)
-    except InputError:
-        return False
-    declared = Declared(
-        space_group_number=crystal.space_group, lengths=crystal.lengths, angles=crystal.angles
-    )
-    candidate = Candidate("", "sample", Origin("training"), atoms=atoms, declared=declared)
-    return check_validity(candidate, ValiditySettings(published=False)).outcome is Outcome.PASSED

@@ -41,6 +41,7 @@ class TrainSettings:
         validations: how often the validation loss is computed; the best weights are kept.
         samples: crystals sampled and tested after every validation; 0 for none.
         seed: of weights, order, dropout and samples.
+        start_from: SHA-256 of the weights that training begins with; "" for random ones.
     """
 
     layers: int = 6
@@ -59,6 +60,7 @@ class TrainSettings:
     validations: int = 40
     samples: int = 32
     seed: int = 0
+    start_from: str = ""
 
     def rate(self, step: int, steps: int) -> float:
         """Return the learning rate of a step (from 0) of a run of `steps`."""

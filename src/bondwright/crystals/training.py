@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from bondwright.crystals.batches import Batches
-from bondwright.crystals.checkpoint import save_model
+from bondwright.crystals.checkpoint import LoadedModel, save_model
 from bondwright.crystals.conditioning import ConditionConfig
 from bondwright.crystals.dataset import Prepared
 from bondwright.crystals.dialects import dialect
@@ -32,6 +32,7 @@ from bondwright.crystals.train_loss import held_out, total_loss, unigram_entropy
 from bondwright.crystals.train_samples import chosen_requests, sample_quality
 from bondwright.crystals.train_settings import TrainSettings, check_same
 from bondwright.crystals.train_state import checkpoints, load_state, read_run, save_state, write_run
+from bondwright.errors import InputError
 from bondwright.screen.workers import Stop, never
 
 MODEL = "model"
@@ -72,6 +73,7 @@ def train(
     normalisers: Sequence[Normaliser],
     going: Going,
     group: Group,
+    start: LoadedModel | None = None,
 ) -> bool:
     """Train, or go on training, in `folder`.
 
@@ -85,14 +87,19 @@ def train(
         normalisers: of the conditions of `data`, in order.
         going: how it is driven.
         group: the processes that train together.
+        start: the model whose weights a new run begins with (fine-tuning); the one of
+            `settings.start_from`. None for random weights.
 
     Returns:
         Whether the run is finished; False when it was stopped before.
 
     Raises:
-        InputError: the folder holds a run with other settings or data, or a damaged checkpoint.
+        InputError: the folder holds a run with other settings or data, or a damaged checkpoint;
+            or `start` is of another dialect, shape or condition.
     """
     run = _Run(data, folder, settings, normalisers, group)
+    if start is not None:
+        run.start_from(start)
     run.resume()
     return run.go(going)
 
@@ -126,6 +133,23 @@ class _Run:
         self.steps = self.batches.steps
         self.requests = chosen_requests(data, data.of_part(VALIDATION), settings.samples)
         self.step, self.window, self.best = 0, _Window(), float("inf")
+
+    def start_from(self, model: LoadedModel) -> None:
+        """Take the weights of a model."""
+        theirs = replace(model.network.config, dropout=self.network.config.dropout)
+        names = tuple(normaliser.name for normaliser in model.normalisers)
+        if (model.dialect, theirs, names) != (
+            self.data.dialect,
+            self.network.config,
+            tuple(self.data.condition_names),
+        ):
+            raise InputError(
+                f"the model to start from (dialect {model.dialect}, context {theirs.context}, "
+                f"conditions {', '.join(names) or 'none'}) does not fit the data (dialect "
+                f"{self.data.dialect}, context {self.data.card['context']}, conditions "
+                f"{', '.join(self.data.condition_names) or 'none'}); prepare data like the model's."
+            )
+        self.network.load_state_dict(model.network.state_dict())
 
     def resume(self) -> None:
         """Go to the last checkpoint, if there is one."""

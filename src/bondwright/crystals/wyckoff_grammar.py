@@ -3,7 +3,7 @@
 The text is followed from left to right by one generator, `_write`, which reads like the text: it
 yields the ids that may come next and is sent the one that came. What is allowed can be finished:
 compositions and space groups are offered only where Wyckoff positions close them, letters only
-where the rest still closes, coordinates only where atoms come no closer than in known crystals.
+where the rest still closes, coordinates only where atoms stand at distances of known crystals.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bondwright.crystals.closure import closing_groups, next_positions, outline
-from bondwright.crystals.contacts import usual_distances
+from bondwright.crystals.contacts import usual_contacts
 from bondwright.crystals.crystal import electronegativity_order
 from bondwright.crystals.dialect import Request
 from bondwright.crystals.wyckoff import positions
@@ -53,7 +53,7 @@ class WyckoffGrammar:
 
     @property
     def strained(self) -> bool:
-        """Whether atoms had to be put closer than they are in known crystals."""
+        """Whether atoms had to be put at distances that known crystals do not have."""
         return any(places.strained for places in self._places)
 
     def allowed(self) -> Ids:
@@ -109,7 +109,7 @@ def _write(wish: Wish, placed: list[Places]) -> Steps:
     totals = {element: count * units for element, count in formula.items()}
     group = yield from _group(wish, tuple(sorted(totals.values())))
     lattice = yield from write_lattice(group, totals)
-    placed.append(Places(group, lattice, usual_distances()))
+    placed.append(Places(group, lattice, usual_contacts()))
     yield from _sites(group, totals, placed[0])
     yield np.array([VOCABULARY.end], dtype=np.int64)
 

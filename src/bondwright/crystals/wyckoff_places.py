@@ -1,9 +1,10 @@
 """Where in a cell the next orbit of atoms may lie, coordinate by coordinate.
 
-A place is closed where two atoms would stand nearer than some limits (`contacts`): points of the
-new orbit to each other (this also keeps the orbit off more special positions, where its points
-would merge) or to atoms that are there already. Where a cell is so full that nothing would be open,
-the limits shrink.
+A place is closed where two atoms would stand at a distance that is not allowed (`contacts`): too
+near, or in the gap between bonded and not bonded. Looked at are the points of the new orbit and
+each other (this also keeps the orbit off more special positions, where its points would merge) and
+the atoms that are there already. Where nothing would be open, the gaps are given up, then the
+limits shrink.
 
 With all coordinates but one known, the distance of two points is a quadratic function of that
 coordinate, so the closed values are intervals; all lattice images within reach are looked at.
@@ -13,12 +14,13 @@ Coordinates are whole numbers 0 to 9999, in units of 0.0001 of the cell edge.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bondwright.crystals.contacts import Contacts
 from bondwright.crystals.wyckoff import WyckoffPosition, position
 from bondwright.crystals.wyckoff_canonical import UNIT
 
@@ -30,11 +32,11 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class _Vectors:
-    """Vectors start + t step + any lattice vector, which should not be shorter than a limit.
+    """Vectors start + t step + any lattice vector, whose lengths should be allowed.
 
     Attributes:
         starts, steps: (n, 3) fractional; `t` is a coordinate that is not known yet.
-        limits: (n,) Å.
+        limits: (n, 3) Å: the smallest length, and the two ends of the gap above it.
     """
 
     starts: Floats
@@ -61,14 +63,14 @@ class Places:
     Args:
         space_group: International Tables number.
         lattice: (3, 3) cell vectors, rows in Å.
-        limits: (104, 104) smallest distances by atomic number, Å.
+        contacts: distances that are allowed.
 
     Attributes:
-        strained: whether some atoms had to be put closer than the limits.
+        strained: whether some atoms had to be put at a distance that is not allowed.
     """
 
-    def __init__(self, space_group: int, lattice: Floats, limits: Floats) -> None:
-        self._limits = limits
+    def __init__(self, space_group: int, lattice: Floats, contacts: Contacts) -> None:
+        self._limits = contacts.limits
         self.strained = False
         self._space_group = space_group
         self._lattice = lattice
@@ -88,13 +90,15 @@ class Places:
         """
         limits = self._limits[number]
         starts = _differences(self._space_group, place.letter)[0].constants
-        reach = np.full(len(starts), limits[number])
+        reach = np.broadcast_to(limits[number], (len(starts), 3))
         if not place.free:
             starts = np.concatenate([starts, place.translations[0] - self._points])
             reach = np.concatenate([reach, limits[self._numbers]])
         if len(starts):
             start, _, reach = self._images(_Vectors(starts, np.zeros_like(starts), reach))
-            if (np.einsum("ij,ij->i", start, start) < reach**2).any():
+            length = np.linalg.norm(start, axis=1)
+            nearest, low, high = reach.T
+            if ((length < nearest) | ((length > low) & (length < high))).any():
                 return True
         return len(place.free) == 1 and bool(self._closed(self._vectors(number, place, [])).all())
 
@@ -108,10 +112,12 @@ class Places:
         """
         vectors = self._vectors(number, place, known)
         closed = self._closed(vectors)
+        shrink = np.array([1.0, 0.0, 0.0])
         while closed.all():
             self.strained = True
-            vectors = replace(vectors, limits=vectors.limits * _SHRINK)
+            vectors = _Vectors(vectors.starts, vectors.steps, vectors.limits * shrink)
             closed = self._closed(vectors)
+            shrink[0] = _SHRINK
         return ~closed
 
     def add(self, number: int, place: WyckoffPosition, known: list[int]) -> None:
@@ -131,7 +137,7 @@ class Places:
         own = _differences(self._space_group, place.letter)[len(known) + 1]
         starts = own.matrices @ values + own.constants
         steps = own.matrices[:, :, axis]
-        reach = np.full(len(starts), limits[number])
+        reach = np.broadcast_to(limits[number], (len(starts), 3))
         if len(known) + 1 == len(place.free) and len(self._points):
             first = place.rotations[0] @ values + place.translations[0]
             step = np.zeros_like(self._points)
@@ -142,33 +148,30 @@ class Places:
         return _Vectors(starts, steps, reach)
 
     def _closed(self, vectors: _Vectors) -> Flags:
-        """Return which t (10000,) make one of some vectors too short."""
-        start, step, limit = self._images(vectors)
+        """Return which t (10000,) give some vector a length that is not allowed."""
+        start, step, limits = self._images(vectors)
         if not len(start):
             return np.zeros(UNIT, dtype=np.bool_)
         # |start + t step| < limit between the roots of a quadratic function.
         a = np.einsum("ij,ij->i", step, step)
         b = np.einsum("ij,ij->i", start, step)
-        c = np.einsum("ij,ij->i", start, start) - limit**2
-        discriminant = b * b - a * c
-        real = discriminant > 0
-        a, b, root = a[real], b[real], np.sqrt(discriminant[real])
-        first = np.ceil((-b - root) / a * UNIT).clip(0, UNIT).astype(np.int64)
-        last = np.floor((-b + root) / a * UNIT).clip(-1, UNIT - 1).astype(np.int64)
-        some = first <= last
-        begins = np.bincount(first[some], minlength=UNIT + 1)
-        ends = np.bincount(last[some] + 1, minlength=UNIT + 1)
-        return np.asarray(np.cumsum((begins - ends)[:UNIT]) > 0)
+        c = np.einsum("ij,ij->i", start, start)
+        nearest, low, high = limits.T
+        changes = _counts_between(a, b, c - nearest**2)
+        gap = high > low
+        a, b, c, low, high = a[gap], b[gap], c[gap], low[gap], high[gap]
+        changes += _counts_between(a, b, c - high**2) - _counts_between(a, b, c - low**2)
+        return np.asarray(np.cumsum(changes[:UNIT]) > 0)
 
     def _images(self, vectors: _Vectors) -> tuple[Floats, Floats, Floats]:
-        """Return starts (m, 3) and steps (m, 3) in Å and limits (m,) of all that can be short.
+        """Return starts (m, 3), steps (m, 3) and limits (m, 3) in Å of all that can be short.
 
         A vector is no shorter than its part across the planes of any axis; this leaves few lattice
         vectors for t in 0..1.
         """
         starts, steps = vectors.starts, vectors.steps
         middle = starts + 0.5 * steps
-        width = 0.5 * np.abs(steps) + vectors.limits[:, None] / self._heights
+        width = 0.5 * np.abs(steps) + vectors.limits.max(axis=1)[:, None] / self._heights
         low = np.ceil(-middle - width)
         spans = np.floor(width - middle) - low + 1
         near = (spans > 0).all(axis=1)
@@ -182,6 +185,22 @@ class Places:
         start = (low[row] + offsets[image]) @ self._lattice
         step = (steps[near] @ self._lattice)[row]
         return start, step, vectors.limits[near][row]
+
+
+def _counts_between(a: Floats, b: Floats, c: Floats) -> NDArray[np.int64]:
+    """Return how the number of intervals changes at each t (10001,).
+
+    An interval holds the t (in units of 1/10000) where a t² + 2 b t + c < 0.
+    """
+    discriminant = b * b - a * c
+    real = discriminant > 0
+    a, b, root = a[real], b[real], np.sqrt(discriminant[real])
+    first = np.ceil((-b - root) / a * UNIT).clip(0, UNIT).astype(np.int64)
+    last = np.floor((-b + root) / a * UNIT).clip(-1, UNIT - 1).astype(np.int64)
+    some = first <= last
+    begins = np.bincount(first[some], minlength=UNIT + 1)
+    ends = np.bincount(last[some] + 1, minlength=UNIT + 1)
+    return begins - ends
 
 
 @cache

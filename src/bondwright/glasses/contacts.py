@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ase import Atoms
 
-from bondwright.screen.validity_geometry import check_contacts
+from bondwright.screen.validity_geometry import ContactLimits, check_contacts
 from bondwright.screen.verdict import Outcome, Verdict
 
 VERSION = "glass/1"
@@ -15,9 +15,7 @@ for Cu-Cu. The published glass of 10,000 atoms has 0.72, its strained cells go d
 
 def check_close_pairs(atoms: Atoms, factor: float = CONTACT_FACTOR) -> Verdict:
     """Reject a structure with two atoms closer than `factor` times the sum of their radii."""
-    found = check_contacts(
-        atoms, factor=factor, f_block_factor=factor, floor_A=0.5, hydrogen_floor_A=0.5
-    )
+    found = check_contacts(atoms, ContactLimits(factor, factor, 0.5, 0.5))
     message = (
         found.get("problem")
         or f"{found['ratio_pair']} {found['ratio_distance_A']:.3f} Å, {found['ratio']:.2f} of the "

@@ -16,6 +16,7 @@ from bondwright.screen.validity_composition import (
     check_multiplicity,
 )
 from bondwright.screen.validity_geometry import (
+    ContactLimits,
     check_contacts,
     check_metric,
     check_space_group,
@@ -68,6 +69,13 @@ class ValiditySettings:
     published: bool = True
     published_max_sites: int = 64
 
+    @property
+    def contacts(self) -> ContactLimits:
+        """The limits of distances."""
+        return ContactLimits(
+            self.contact_factor, self.f_block_contact_factor, self.floor_A, self.hydrogen_floor_A
+        )
+
 
 def check_validity(
     candidate: Candidate, settings: ValiditySettings = ValiditySettings()
@@ -106,13 +114,7 @@ def check_validity(
         "order": {"passed": not disordered, "partial": disordered[:10]},
         "composition": check_composition(atoms, declared),
         "multiplicity": check_multiplicity(atoms, declared),
-        "contact": check_contacts(
-            atoms,
-            factor=settings.contact_factor,
-            f_block_factor=settings.f_block_contact_factor,
-            floor_A=settings.floor_A,
-            hydrogen_floor_A=settings.hydrogen_floor_A,
-        ),
+        "contact": check_contacts(atoms, settings.contacts),
         "volume": check_volume(
             atoms,
             declared,

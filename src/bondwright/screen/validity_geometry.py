@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from bondwright.structure.candidate import Declared
 from bondwright.structure.neighbours import Pairs, neighbour_pairs
 from bondwright.structure.symmetry import find_space_group, lattice_system, parse_space_group
 
+Numbers = NDArray[np.integer[Any]]
+
 _RHOMBOHEDRAL_NUMBERS = frozenset({146, 148, 155, 160, 161, 166, 167})
 _LARGEST_CUTOFF_A = 60.0
 _CONTACT_KEYS = ("ratio", "ratio_pair", "ratio_distance_A", "shortest_A", "shortest_pair")
@@ -21,25 +24,40 @@ _CONTACT_KEYS = ("ratio", "ratio_pair", "ratio_distance_A", "shortest_A", "short
 _ANGLES_FROM_SYMPREC = -1.0
 
 
-def check_contacts(
-    atoms: Atoms,
-    *,
-    factor: float,
-    f_block_factor: float,
-    floor_A: float,  # noqa: N803
-    hydrogen_floor_A: float,  # noqa: N803
-) -> dict[str, Any]:
-    """Find atoms that stand closer than matter allows.
+@dataclass(frozen=True)
+class ContactLimits:
+    """How close two atoms may stand.
 
-    A contact is too short below `factor` times the sum of the covalent radii (Cordero et al.,
-    Dalton Trans. 2008, 2832, doi:10.1039/b801115j) or below an absolute floor.
+    Attributes:
+        factor: smallest distance over the sum of the covalent radii (Cordero et al., Dalton Trans.
+            2008, 2832, doi:10.1039/b801115j).
+        f_block_factor: the same for pairs with a lanthanide or actinide.
+        floor_A: smallest distance of two atoms that are not hydrogen, Å.
+        hydrogen_floor_A: smallest distance to a hydrogen atom, Å.
+    """
+
+    factor: float
+    f_block_factor: float
+    floor_A: float  # noqa: N815
+    hydrogen_floor_A: float  # noqa: N815
+
+    def factors(self, first: Numbers, second: Numbers) -> NDArray[np.float64]:
+        """Return the factor of pairs of atomic numbers, broadcast against each other."""
+        return np.where(_is_f_block(first) | _is_f_block(second), self.f_block_factor, self.factor)
+
+    def distances(self, first: Numbers, second: Numbers) -> NDArray[np.float64]:
+        """Return the smallest distance (Å) of pairs of atomic numbers, broadcast likewise."""
+        radii = covalent_radii[first] + covalent_radii[second]
+        floor = np.where((first == 1) | (second == 1), self.hydrogen_floor_A, self.floor_A)
+        return np.asarray(np.maximum(self.factors(first, second) * radii, floor))
+
+
+def check_contacts(atoms: Atoms, limits: ContactLimits) -> dict[str, Any]:
+    """Find atoms that stand closer than matter allows.
 
     Args:
         atoms: the periodic cell.
-        factor: smallest allowed distance over the sum of covalent radii.
-        f_block_factor: the same for pairs with a lanthanide or actinide.
-        floor_A: smallest allowed distance of two atoms that are not hydrogen, Å.
-        hydrogen_floor_A: smallest allowed distance to a hydrogen atom, Å.
+        limits: smallest distances.
 
     Returns:
         {passed, ratio, ratio_pair, ratio_distance_A, shortest_A, shortest_pair}: the contact with
@@ -57,10 +75,9 @@ def check_contacts(
     numbers = atoms.numbers
     first, second = numbers[pairs.i], numbers[pairs.j]
     ratio = pairs.distance / (covalent_radii[first] + covalent_radii[second])
-    allowed = np.where(_is_f_block(first) | _is_f_block(second), f_block_factor, factor)
-    floor = np.where((first == 1) | (second == 1), hydrogen_floor_A, floor_A)
-    bad = (ratio < allowed) | (pairs.distance < floor)
-    worst, shortest = int((ratio / allowed).argmin()), int(pairs.distance.argmin())
+    bad = pairs.distance < limits.distances(first, second)
+    worst = int((ratio / limits.factors(first, second)).argmin())
+    shortest = int(pairs.distance.argmin())
     symbols = atoms.get_chemical_symbols()
 
     def name(k: int) -> str:
@@ -218,7 +235,7 @@ def _contacts(atoms: Atoms) -> Pairs:
     return pairs
 
 
-def _is_f_block(numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _is_f_block(numbers: Numbers) -> NDArray[np.bool_]:
     found: NDArray[np.bool_] = ((numbers >= 57) & (numbers <= 71)) | (
         (numbers >= 89) & (numbers <= 103)
     )
