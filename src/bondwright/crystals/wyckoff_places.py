@@ -177,7 +177,7 @@ class Places:
         near = (spans > 0).all(axis=1)
         if not near.any():
             nothing = np.zeros((0, 3))
-            return nothing, nothing, np.zeros(0)
+            return nothing, nothing, nothing
         low, spans = low[near] + starts[near], spans[near]
         most = spans.max(axis=0)
         offsets = _offsets(int(most[0]), int(most[1]), int(most[2]))
