@@ -248,6 +248,20 @@ def test_training_goes_on_from_a_model(
 
 
 @pytest.mark.data
+def test_a_model_without_conditions(table: Path, tmp_path: Path) -> None:
+    words = ["train", "crystals", str(table), "--out", str(tmp_path), "--context", "128"]
+    words += ["--size", "2x2x32", "--epochs", "1", "--validations", "1", "--samples", "4"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["bondwright", *words, "--workers", "1", "--threads", "1"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert not ended.value.code
+    model = load_model(tmp_path / "model")
+    assert model.normalisers == ()
+    assert model.card["data"]["known"] == {}
+
+
+@pytest.mark.data
 def test_data_can_be_prepared_alone(
     table: Path, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
