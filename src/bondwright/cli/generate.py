@@ -96,8 +96,9 @@ def generate(
         int,
         typer.Option(
             min=1,
-            help="Begin a crystal anew, up to so many times in all, whose atoms are too close or "
-            "whose symmetry is not as declared; 1: keep what comes first.",
+            help="Begin a crystal anew, up to so many times in all, whose atoms stand at distances "
+            "that known crystals do not have, or whose symmetry is not as declared; 1: keep what "
+            "comes first.",
         ),
     ] = 16,
     best: Annotated[

@@ -60,8 +60,9 @@ class Wish:
         top_k: choose among so many tokens only; 0: all.
         top_p: choose among the likeliest tokens that make up this share; 1: all.
         guidance: by how much the asked values are exaggerated; 1: not at all.
-        attempts: how often a crystal may be begun anew whose atoms are too close, or whose symmetry
-            is not the one it declares; 1 keeps what the model writes first.
+        attempts: how often a crystal may be begun anew whose atoms stand at distances that known
+            crystals do not have, or whose symmetry is not the one it declares; 1 keeps what the
+            model writes first.
         best: make so many times `n`, and keep the `n` that the model finds likeliest.
         search: "formula-units" shares the texts out to the possible numbers of formula units and
             keeps the `n` likeliest; "tree" spends them where earlier ones were rewarded, and

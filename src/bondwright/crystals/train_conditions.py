@@ -64,7 +64,11 @@ def normalised(data: Prepared, normalisers: Sequence[Normaliser]) -> Tensor:
         [math.nan if math.isnan(v) else normaliser.forward(v) for v in column]
         for normaliser, column in zip(normalisers, data.conditions.T.tolist(), strict=True)
     ]
-    return torch.tensor(columns, dtype=torch.float32).reshape(len(normalisers), len(data)).T.contiguous()
+    return (
+        torch.tensor(columns, dtype=torch.float32)
+        .reshape(len(normalisers), len(data))
+        .T.contiguous()
+    )
 
 
 def shown(values: Tensor, share: float) -> Tensor:
