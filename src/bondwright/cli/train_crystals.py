@@ -78,6 +78,14 @@ def crystals(
     condition_dropout: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of crystals trained without conditions.")
     ] = 0.1,
+    augment: Annotated[
+        bool,
+        typer.Option(
+            "--augment",
+            help="Describe a crystal in another equivalent way every time (origin, axes, points, "
+            "order of equal sites); wyckoff only.",
+        ),
+    ] = False,
     validations: Annotated[
         int, typer.Option(min=1, help="How often the validation loss is computed.")
     ] = 40,
@@ -150,6 +158,7 @@ def crystals(
         validations=validations,
         samples=samples,
         seed=seed,
+        augment=augment,
         start_from=start.sha256 if start else "",
     )
     place = data or out / "data"

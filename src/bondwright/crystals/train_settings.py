@@ -41,6 +41,7 @@ class TrainSettings:
         validations: how often the validation loss is computed; the best weights are kept.
         samples: crystals sampled and tested after every validation; 0 for none.
         seed: of weights, order, dropout and samples.
+        augment: whether a crystal is described in another equivalent way every time.
         start_from: SHA-256 of the weights that training begins with; "" for random ones.
     """
 
@@ -60,6 +61,7 @@ class TrainSettings:
     validations: int = 40
     samples: int = 32
     seed: int = 0
+    augment: bool = False
     start_from: str = ""
 
     def rate(self, step: int, steps: int) -> float:

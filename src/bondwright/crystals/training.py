@@ -25,6 +25,7 @@ from bondwright.crystals.dialects import dialect
 from bondwright.crystals.network import Network, NetworkConfig
 from bondwright.crystals.normaliser import Normaliser
 from bondwright.crystals.splits import TRAIN, VALIDATION
+from bondwright.crystals.train_augment import augmented, check_augmentable
 from bondwright.crystals.train_conditions import normalised, shown
 from bondwright.crystals.train_group import Group
 from bondwright.crystals.train_log import RunLog
@@ -115,6 +116,8 @@ class _Run:
         normalisers: Sequence[Normaliser],
         group: Group,
     ) -> None:
+        if settings.augment:
+            check_augmentable(data.dialect)
         self.data, self.folder, self.settings = data, folder, settings
         self.normalisers, self.group = tuple(normalisers), group
         self.pad = dialect(data.dialect).vocabulary.pad
@@ -210,6 +213,8 @@ class _Run:
         whole = self.batches.at(self.step)
         tokens = int((whole.targets >= 0).sum())
         batch = whole.share(group.rank, group.size)
+        if settings.augment:
+            batch = augmented(batch, self.data, [settings.seed, self.step])
         rate = settings.rate(self.step, self.steps)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = rate
