@@ -236,7 +236,8 @@ def test_training_goes_on_from_a_model(
     assert _run(table, tmp_path / "on", *brief, "--start-from", str(model)) == 0
     before, after = load_model(model), load_model(tmp_path / "on" / "model")
     assert after.card["training"]["start_from"] == before.sha256 != after.sha256
-    assert after.card["training"]["augment"] and not before.card["training"]["augment"]
+    assert after.card["training"]["augment"]
+    assert not before.card["training"]["augment"]
     assert (after.network.config, after.normalisers) == (before.network.config, before.normalisers)
     known = before.card["validation"]["validation_loss"]
     assert after.card["validation"]["validation_loss"] < known + 0.1

@@ -94,7 +94,7 @@ def crystals(
     temperature: Annotated[float, typer.Option(help="Of sampling.")] = 1.0,
     top_k: Annotated[int, typer.Option(help="Choose among so many tokens; 0: all.")] = 0,
     attempts: Annotated[
-        int, typer.Option(min=1, help="Texts begun for a crystal that passes the strict check.")
+        int, typer.Option(min=1, help="Texts begun for a crystal that passes the checks.")
     ] = 16,
     top_p: Annotated[float, typer.Option(help="Choose among this share of probability.")] = 1.0,
     guidance: Annotated[float, typer.Option(help="Weight of the condition; 1: as learned.")] = 1.0,
@@ -204,9 +204,16 @@ def show(summary: Mapping[str, Any]) -> None:
 
 def _show_arms(arms: Mapping[str, Any]) -> None:
     head = ["", "samples", "grammatical", "composition exact", "valid (published)"]
-    head += ["valid (strict)", "at once", "unique", "new to training", "new to reference"]
-    names = ["grammatical", "composition_exact", "published", "strict", "strict_at_once", "unique"]
-    names += ["novel_against_training", "novel_against_reference"]
+    head += [
+        "at once",
+        "valid (strict)",
+        "at once",
+        "unique",
+        "new to training",
+        "new to reference",
+    ]
+    names = ["grammatical", "composition_exact", "published", "published_at_once", "strict"]
+    names += ["strict_at_once", "unique", "novel_against_training", "novel_against_reference"]
     rows = [
         [name, f"{a['samples']:,}", *(_percent(a.get(figure)) for figure in names)]
         for name, a in arms.items()

@@ -97,8 +97,8 @@ def generate(
         typer.Option(
             min=1,
             help="Begin a crystal anew, up to so many times in all, whose atoms stand at distances "
-            "that known crystals do not have, or whose symmetry is not as declared; 1: keep what "
-            "comes first.",
+            "that known crystals do not have, whose symmetry is not as declared, or whose bonds "
+            "fail the published test; 1: keep what comes first.",
         ),
     ] = 16,
     best: Annotated[

@@ -174,8 +174,9 @@ def validity_figures(rows: Sequence[Row]) -> dict[str, Any]:
         "composition_exact": share(sum(asked), len(asked)),
         "readable": share(sum(row["readable"] for row in rows), total),
         "strict": share(sum(row["strict"] for row in rows), total),
-        "strict_at_once": share(sum(_at_once(row) for row in rows), total),
+        "strict_at_once": share(sum(_at_once(row, "strict") for row in rows), total),
         "published": share(sum(row["published"] is True for row in rows), total),
+        "published_at_once": share(sum(_at_once(row, "published") for row in rows), total),
         "published_untested": sum(row["published"] is None for row in rows),
         "charge_balanced": share(sum(row.get("charge_balanced") is True for row in rows), total),
         "problems": _counted(row["problem"].split(":")[0] for row in rows if row["problem"]),
@@ -187,9 +188,9 @@ def validity_figures(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _at_once(row: Row) -> bool:
-    """Tell whether the first text that was written for a sample is strictly valid."""
-    return bool(row["strict"]) and row["attempts"] in (None, 1)
+def _at_once(row: Row, test: str) -> bool:
+    """Tell whether the first text that was written for a sample passes a test and was kept."""
+    return row[test] is True and row["attempts"] in (None, 1)
 
 
 def _counted(words: Any) -> dict[str, int]:

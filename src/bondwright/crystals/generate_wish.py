@@ -61,8 +61,8 @@ class Wish:
         top_p: choose among the likeliest tokens that make up this share; 1: all.
         guidance: by how much the asked values are exaggerated; 1: not at all.
         attempts: how often a crystal may be begun anew whose atoms stand at distances that known
-            crystals do not have, or whose symmetry is not the one it declares; 1 keeps what the
-            model writes first.
+            crystals do not have, whose symmetry is not the one it declares, or whose bonds fail
+            the published test; 1 keeps what the model writes first.
         best: make so many times `n`, and keep the `n` that the model finds likeliest.
         search: "formula-units" shares the texts out to the possible numbers of formula units and
             keeps the `n` likeliest; "tree" spends them where earlier ones were rewarded, and

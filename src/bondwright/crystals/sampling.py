@@ -50,8 +50,8 @@ class SamplingSettings:
             asked with and without condition, which takes twice the time).
         constrained: whether only tokens that can lead to a crystal as requested may come.
         attempts: how often a text may be begun when constraints act: one whose atoms stand at
-            distances that known crystals do not have, or whose symmetry is not as declared, is
-            begun anew; the last one stays in any case.
+            distances that known crystals do not have, whose symmetry is not as declared, or whose
+            bonds fail the published test, is begun anew; the last one stays in any case.
         batch: most texts at a time; fewer where memory does not suffice.
         max_tokens: most tokens of a text, prompt included; None for all that the network can read.
     """

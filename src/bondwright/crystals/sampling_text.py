@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bondwright.crystals.crystal import Crystal
 from bondwright.crystals.dialect import Dialect, Request, Vocabulary
-from bondwright.crystals.sampling_flaw import flaw_of
+from bondwright.crystals.sampling_flaw import flaw_of, has_odd_bonds
 from bondwright.errors import InputError
 
 UNFINISHED = "unfinished"
@@ -117,7 +117,9 @@ class Text:
         self.read = 0  # tokens that the network has seen
 
     def begin_again(self) -> bool:
-        """Begin a finished text anew where its crystal is none, or flawed, and tries are left.
+        """Begin a finished text anew where its crystal is none, flawed or oddly bonded.
+
+        It stays when no tries are left.
 
         What remains of the model's distribution is the part that passes: rejection sampling.
 
@@ -127,7 +129,7 @@ class Text:
         if self._attempt >= self._attempts:
             return False
         crystal = None if self._strained else self._decoded()[0]
-        if crystal is not None and not flaw_of(crystal):
+        if crystal is not None and not flaw_of(crystal) and not has_odd_bonds(crystal):
             return False
         self._begin()
         return True
