@@ -39,7 +39,7 @@ def test_the_card_tells_where_it_comes_from() -> None:
     assert facts.dialect == "wyckoff"
     assert "band_gap" in facts.properties
     card = facts.card
-    assert card["command"].startswith("bondwright train crystals")
+    assert "bondwright train crystals" in card["command"]
     assert len(card["data"]["sha256"]) == 64
     least, most = card["data"]["atoms"]
     assert 1 <= least < most
