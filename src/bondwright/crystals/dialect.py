@@ -59,7 +59,7 @@ class Grammar(Protocol):
 
     @property
     def strained(self) -> bool:
-        """Whether atoms already are, or will have to be, closer than the grammar's limits."""
+        """Whether atoms are, or will have to be, at distances that the grammar closes."""
 
     def allowed(self) -> NDArray[np.int64]:
         """Ids that may come next, ascending; never empty before `done`."""
