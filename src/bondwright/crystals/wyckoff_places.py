@@ -80,7 +80,7 @@ class Places:
         self._numbers: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
     def crowded(self, number: int, place: WyckoffPosition) -> bool:
-        """Tell whether atoms on a position would be at closed distances, to each other or to others.
+        """Tell whether atoms on a position would be at closed distances, among each other or not.
 
         Only what is sure before the second of its free coordinates is told.
 
