@@ -204,14 +204,8 @@ def show(summary: Mapping[str, Any]) -> None:
 
 def _show_arms(arms: Mapping[str, Any]) -> None:
     head = ["", "samples", "grammatical", "composition exact", "valid (published)"]
-    head += [
-        "at once",
-        "valid (strict)",
-        "at once",
-        "unique",
-        "new to training",
-        "new to reference",
-    ]
+    head += ["at once", "valid (strict)", "at once"]
+    head += ["unique", "new to training", "new to reference"]
     names = ["grammatical", "composition_exact", "published", "published_at_once", "strict"]
     names += ["strict_at_once", "unique", "novel_against_training", "novel_against_reference"]
     rows = [

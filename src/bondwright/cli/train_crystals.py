@@ -124,12 +124,15 @@ def crystals(
     from bondwright.crystals.dataset import describe, load_dataset
     from bondwright.crystals.dataset_prepare import Preparation, prepare
     from bondwright.crystals.shipped import model_place, open_model
+    from bondwright.crystals.train_augment import check_augmentable
     from bondwright.crystals.train_conditions import scales_of
     from bondwright.crystals.train_group import joined
     from bondwright.crystals.train_settings import TrainSettings, kind_of, size_of
     from bondwright.crystals.training import Going, train
     from bondwright.run import available_cores
 
+    if augment:
+        check_augmentable(dialect)  # before the data are prepared, which takes its time
     start = open_model(model_place(start_from)) if start_from else None
     if start:
         shape = start.network.config

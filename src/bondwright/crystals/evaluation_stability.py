@@ -54,12 +54,7 @@ def relax_some(
     candidates = [row for row in rows if is_new(novelty.get(row["key"]))]
     order = np.random.Generator(np.random.PCG64([seed])).permutation(len(candidates))
     chosen = [candidates[k] for k in order[:count]]
-    done = kept(folder)
-    chunks = ((row["key"], row["structure"], settings) for row in chosen if row["key"] not in done)
-    for row in run_chunks(relax_one, chunks, processes=going.processes, stop=going.stop):
-        keep(folder, [row])
-        done[row["key"]] = row
-        going.progress("relaxing", len(done), len(chosen))
+    done = _relaxed(chosen, folder, settings, going)
     return [done[row["key"]] for row in chosen if row["key"] in done]
 
 
@@ -87,13 +82,7 @@ def estimate_relaxed(
     Raises:
         InputError: the potential cannot be had.
     """
-    done = kept(folder)
-    valid = [row for row in rows if row["strict"]]
-    chunks = ((row["key"], row["structure"], settings) for row in valid if row["key"] not in done)
-    for row in run_chunks(relax_one, chunks, processes=going.processes, stop=going.stop):
-        keep(folder, [row])
-        done[row["key"]] = row
-        going.progress("relaxing", len(done), len(valid))
+    done = _relaxed([row for row in rows if row["strict"]], folder, settings, going)
     model = load_property(name)
     found = []
     for row in rows:
@@ -110,6 +99,19 @@ def is_new(found: Row | None) -> bool:
     return bool(
         found and found["unique"] and not found["in_training"] and not found["in_reference"]
     )
+
+
+def _relaxed(
+    rows: Sequence[Row], folder: Path, settings: StabilitySettings, going: Going
+) -> dict[str, Row]:
+    """Relax the samples that the folder does not hold yet; return key -> row of all it holds."""
+    done = kept(folder)
+    chunks = ((row["key"], row["structure"], settings) for row in rows if row["key"] not in done)
+    for row in run_chunks(relax_one, chunks, processes=going.processes, stop=going.stop):
+        keep(folder, [row])
+        done[row["key"]] = row
+        going.progress("relaxing", len(done), len(rows))
+    return done
 
 
 def relax_one(work: tuple[str, Row, StabilitySettings]) -> Row:

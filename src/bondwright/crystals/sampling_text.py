@@ -119,9 +119,8 @@ class Text:
     def begin_again(self) -> bool:
         """Begin a finished text anew where its crystal is none, flawed or oddly bonded.
 
-        It stays when no tries are left.
-
-        What remains of the model's distribution is the part that passes: rejection sampling.
+        It stays when no tries are left. What remains of the model's distribution is the part that
+        passes: rejection sampling.
 
         Returns:
             Whether it was begun anew.
