@@ -219,7 +219,7 @@ def test_closed_values_are_those_that_a_plain_search_finds() -> None:
     places.add(22, general, [2000, 1000, 700])
     found = places.open_values(8, general, [4500, 3600])
     titanium = orbit(14, "e", (0.2, 0.1, 0.07))
-    nearest, low, high = usual_contacts().limits.transpose(2, 0, 1)
+    nearest, low, high = usual_contacts().transpose(2, 0, 1)
     assert low[8, 8] < 1.8 < high[8, 8]  # neither a peroxide nor two oxide ions
     wrong = near_only = 0
     for z in range(0, 10_000, 250):

@@ -3,13 +3,15 @@
 Atoms are bonded or not, and known crystals have hardly anything between: O-O distances are those of
 a peroxide (up to 1.55 Å) or of two oxide ions (from 2.1 Å on), P-O distances those of a phosphate
 (up to 1.75 Å) or of the next oxygen (from 2.75 Å on). Such a gap of a pair is not allowed either.
+
+Limits are arrays (104, 104, 3) by atomic number, Å: the smallest distance, and the two ends of the
+gap above it; 0 and 0 where there is none.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -27,18 +29,6 @@ _NEARER = 0.97
 """By how much an unseen crystal may stay below the shortest contacts of known ones."""
 
 
-@dataclass(frozen=True)
-class Contacts:
-    """Distances that are not allowed.
-
-    Attributes:
-        limits: (104, 104, 3) by atomic number, Å: the smallest distance, and the two ends of the
-            gap above it; 0 and 0 where there is none.
-    """
-
-    limits: Floats
-
-
 @cache
 def sums_of_radii() -> Floats:
     """Return the sums of covalent radii (Å) by atomic number, (104, 104)."""
@@ -47,17 +37,17 @@ def sums_of_radii() -> Floats:
 
 
 @cache
-def allowed_contacts() -> Contacts:
-    """Return what the strict validity check allows: smallest distances, no gaps."""
+def allowed_contacts() -> Floats:
+    """Return the limits of the strict validity check: smallest distances, no gaps."""
     limits = np.zeros((_SIZE, _SIZE, 3))
     numbers = np.arange(_SIZE)
     limits[:, :, 0] = ValiditySettings().contacts.distances(numbers[:, None], numbers)
-    return Contacts(limits)
+    return limits
 
 
 @cache
-def usual_contacts() -> Contacts:
-    """Return what hardly any known crystal fails (see `make_contacts`).
+def usual_contacts() -> Floats:
+    """Return limits that hardly any known crystal fails (see `make_contacts`).
 
     The smallest distance is 0.97 of the one that 1 % of the known crystals with that pair (within
     3.3 Å or 1.3 sums of radii) fall below; for pairs with fewer than 20 crystals the same of all
@@ -76,8 +66,8 @@ def usual_contacts() -> Contacts:
         first, second = _pair(name)
         limits[first, second, 1:] = limits[second, first, 1:] = ends
     nearest = _NEARER * ratio * sums_of_radii()
-    limits[:, :, 0] = np.maximum(nearest, allowed_contacts().limits[:, :, 0])
-    return Contacts(limits)
+    limits[:, :, 0] = np.maximum(nearest, allowed_contacts()[:, :, 0])
+    return limits
 
 
 def _pair(name: str) -> tuple[int, int]:

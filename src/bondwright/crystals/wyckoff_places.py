@@ -20,7 +20,6 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from bondwright.crystals.contacts import Contacts
 from bondwright.crystals.wyckoff import WyckoffPosition, position
 from bondwright.crystals.wyckoff_canonical import UNIT
 
@@ -63,14 +62,14 @@ class Places:
     Args:
         space_group: International Tables number.
         lattice: (3, 3) cell vectors, rows in Å.
-        contacts: distances that are allowed.
+        limits: (104, 104, 3) of distances, Å; see `contacts`.
 
     Attributes:
         strained: whether some atoms had to be put at a distance that is not allowed.
     """
 
-    def __init__(self, space_group: int, lattice: Floats, contacts: Contacts) -> None:
-        self._limits = contacts.limits
+    def __init__(self, space_group: int, lattice: Floats, limits: Floats) -> None:
+        self._limits = limits
         self.strained = False
         self._space_group = space_group
         self._lattice = lattice
